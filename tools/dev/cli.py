@@ -1,0 +1,147 @@
+"""The command line of ./dev; each command prepares what it needs and then does its one thing."""
+
+import os
+from collections.abc import Collection
+from typing import Annotated
+
+import typer
+
+from tools.dev.console import say
+from tools.dev.paths import SCRIPTS, is_ci
+from tools.dev.processes import SetupError, run_foreground
+from tools.dev.setup import EVERYTHING, Component, Prepared, build_child_environment, prepare
+
+INTRODUCTION = """
+Everything a developer does with this checkout.
+
+The first run makes .venv from requirements.lock. Commands that need more (the Pulumi CLI, DynamoDB
+Local, a Docker engine, LocalStack's image) install it once and say so; it is kept in the user's
+cache folder (~/.cache/meshwright), never in the checkout. MESHWRIGHT_DOCKER=off goes without
+Docker.
+"""
+
+app = typer.Typer(
+    name="./dev",
+    help=INTRODUCTION,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+docker_app = typer.Typer(no_args_is_help=True, help="The Docker engine that set-up started.")
+app.add_typer(docker_app, name="docker")
+
+
+def enter_environment(components: Collection[Component]) -> Prepared:
+    """Prepare components and tell this process and its children of them."""
+    prepared = prepare(components)
+    os.environ.update(build_child_environment(prepared, os.environ))
+    return prepared
+
+
+@app.command()
+def demo(
+    *,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running, and print how to poke at it.")
+    ] = False,
+    requests: Annotated[int, typer.Option(min=1, help="How many requests to send.")] = 2000,
+) -> None:
+    """Take a mesh from a Pulumi program to real traffic through real Envoys, and show the numbers.
+
+    Starts a control plane, an AWS emulator, three Envoys and three applications; then pulumi up,
+    traffic, a change of weights, traffic again, the access logs, and destroy. Nothing is left
+    running, after Ctrl-C neither.
+    """
+    enter_environment(set(EVERYTHING) - {Component.DYNAMODB})
+    from tools.demo.run import run_demo
+
+    raise typer.Exit(run_demo(keep=keep, requests=requests))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[PYTEST ARGUMENTS]",
+)
+def test(context: typer.Context) -> None:
+    """Run the tests, two at a time; arguments go to pytest. With CI=true also lint.
+
+    For example: ./dev test tests/controlplane -k route -x
+
+    Tests that need Docker are skipped where it can't be had; with CI=true that is an error.
+    """
+    enter_environment(EVERYTHING)
+    lint_code = _run_lint(fix=False) if is_ci() else 0
+    pytest = [SCRIPTS / "pytest", "-n", "2", "--dist", "worksteal", *context.args]
+    test_code = run_foreground(pytest)
+    if lint_code:
+        say("lint failed; its findings stand above the tests")
+    raise typer.Exit(test_code or lint_code)
+
+
+@app.command()
+def lint(
+    *, fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False
+) -> None:
+    """Check style, layout, imports and types: ruff, import-linter, pyright. CI runs it too."""
+    raise typer.Exit(_run_lint(fix=fix))
+
+
+def _run_lint(*, fix: bool) -> int:
+    from tools.dev.lint import build_checks, run_checks
+
+    return run_checks(build_checks(fix=fix))
+
+
+@app.command()
+def setup(
+    *,
+    only: Annotated[
+        list[Component] | None, typer.Option(help="Prepare this component; may be repeated.")
+    ] = None,
+) -> None:
+    """Prepare everything that tests and demo need, and say what is used.
+
+    Other commands do this by themselves, so it is for making a machine ready ahead of time.
+    """
+    components = only or EVERYTHING
+    prepared = enter_environment(components)
+    if prepared.pulumi:
+        typer.echo(f"Pulumi CLI: {prepared.pulumi}")
+    if Component.DYNAMODB in components:
+        typer.echo(f"DynamoDB Local: {prepared.dynamodb or 'not used'}")
+    if Component.DOCKER in components:
+        typer.echo(f"Docker engine: {'answers' if prepared.docker else 'not used'}")
+    if Component.IMAGES in components:
+        typer.echo(f"LocalStack image: {prepared.localstack_image or 'none, moto stands in'}")
+
+
+@app.command()
+def lock(
+    *,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Take the newest versions that fit.")
+    ] = False,
+) -> None:
+    """Write requirements.lock anew after a change of a pyproject.toml."""
+    from tools.dev.lockfile import write_lock
+
+    raise typer.Exit(write_lock(upgrade=upgrade))
+
+
+@docker_app.command()
+def stop() -> None:
+    """Stop the Docker engine that set-up started, and the containers in it."""
+    from tools.dev.docker_engine import stop_engine
+
+    typer.echo("stopped" if stop_engine() else "./dev started no Docker engine that still runs")
+
+
+def main() -> int:
+    """Run ./dev; a set-up that fails ends it with one line."""
+    try:
+        app(prog_name="./dev")
+    except SetupError as error:
+        say(str(error))
+        return 1
+    return 0
