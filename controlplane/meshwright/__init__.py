@@ -1,0 +1,1 @@
+"""A control plane that serves the App Mesh API and drives Envoys over xDS."""

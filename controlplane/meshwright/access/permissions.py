@@ -1,0 +1,104 @@
+"""What a caller may do: read or write, on which meshes, in which account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from meshwright.access.errors import AccessError
+from meshwright.access.keys import AccessKey
+from meshwright.model.resources import MeshKey, parse_resource_id
+
+READING_VERBS = ("Describe", "List")
+
+
+def is_read(operation: str) -> bool:
+    """Whether an operation changes nothing, told by its name's verb."""
+    return operation.startswith(READING_VERBS)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request.
+
+    Attributes:
+        account_id: The account that the caller acts for.
+        key: The access key that signed it; None where no keys are configured, which permits all.
+    """
+
+    account_id: str
+    key: AccessKey | None = None
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What a log line tells of the caller."""
+        if self.key is None:
+            return {}
+        return {"access_key_id": self.key.access_key_id, "account_id": self.account_id}
+
+    def may_see(self, mesh: MeshKey) -> bool:
+        """Whether the caller's key is for this mesh."""
+        if self.key is None:
+            return True
+        return mesh.owner == self.account_id and any(
+            fnmatchcase(mesh.name, pattern) for pattern in self.key.meshes
+        )
+
+    def require(self, operation: str, parameters: Mapping[str, Any]) -> None:
+        """Check that the caller may carry out an operation.
+
+        Args:
+            operation: Its name in the model.
+            parameters: Its parameters, which need not be valid yet.
+
+        Raises:
+            AccessError: AccessDeniedException, the same whether the mesh exists or not.
+        """
+        mesh = _find_mesh(parameters, self.account_id)
+        if mesh is not None:
+            self.require_mesh(operation, mesh)
+        if not is_read(operation):
+            self.require_write(operation)
+
+    def require_write(self, doing: str) -> None:
+        """Check that the caller may write at all.
+
+        Raises:
+            AccessError: AccessDeniedException.
+        """
+        if self.key is not None and self.key.access == "read":
+            raise self._denied(doing, "has read access only")
+
+    def require_mesh(self, doing: str, mesh: MeshKey) -> None:
+        """Check that the caller's key is for a mesh.
+
+        Raises:
+            AccessError: AccessDeniedException.
+        """
+        if self.may_see(mesh):
+            return
+        if mesh.owner != self.account_id:
+            raise self._denied(doing, f"is for meshes of account {self.account_id} only")
+        raise self._denied(doing, f"is not for mesh {mesh.name!r}")
+
+    def _denied(self, doing: str, reason: str) -> AccessError:
+        key_id = self.key.access_key_id if self.key else ""
+        return AccessError(
+            "AccessDeniedException",
+            f"access key {key_id} is not authorized to perform appmesh:{doing}: it {reason}",
+        )
+
+
+def _find_mesh(parameters: Mapping[str, Any], account_id: str) -> MeshKey | None:
+    """The mesh that an operation is about; None for one about all, or about no resource at all."""
+    if "resourceArn" in parameters:
+        try:
+            return parse_resource_id(str(parameters["resourceArn"]), account_id=account_id).mesh
+        except ValueError:
+            return None  # which the operation refuses
+    if "meshName" in parameters:
+        owner = parameters.get("meshOwner", account_id)
+        return MeshKey(str(owner), str(parameters["meshName"]))
+    return None

@@ -1,0 +1,179 @@
+"""The HTTP application: the App Mesh API, the mesh's status and `/healthz`.
+
+A request that was admitted (see `admission`) goes through, in this order: the route, the body's
+bound (before anything is parsed), the parser, what the caller may do, the validator, the operation,
+the serializer; then its log line is written.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from botocore.model import OperationModel
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from meshwright.access.errors import AccessError
+from meshwright.api.admission import (
+    MAX_BODY_BYTES,
+    caller_of,
+    closing_headers,
+    render_refusal,
+)
+from meshwright.api.bodies import read_body
+from meshwright.api.errors import ApiError
+from meshwright.api.operations import Answer, Operations
+from meshwright.api.operator import OperatorApi
+from meshwright.api.parsing import parse_parameters
+from meshwright.api.routing import find_operation, known_methods
+from meshwright.api.serialization import JSON_HEADERS
+from meshwright.api.validation import validate
+from meshwright.api.visibility import list_visible_meshes
+from meshwright.model.resources import MeshKey
+
+REVISION_HEADER: Final = "x-meshwright-revision"
+
+_log = structlog.get_logger("meshwright.api")
+
+Status = Callable[[MeshKey], Mapping[str, Any] | None]
+
+
+def build_app(operations: Operations, status: Status, operator: OperatorApi) -> Starlette:
+    """The application.
+
+    Args:
+        operations: What carries out the API's operations.
+        status: The status of a mesh by its key, or None for one that does not exist.
+        operator: What operators ask beside App Mesh's API.
+    """
+
+    async def serve_operation(request: Request) -> Response:
+        return await _Exchange(request, operations).respond()
+
+    def serve_health(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    # In the event loop, not in a thread: the proxies' state lives there.
+    async def serve_status(request: Request) -> Response:
+        name, caller = request.path_params["mesh"], caller_of(request)
+        mesh = MeshKey(caller.account_id, name)
+        try:
+            caller.require_mesh("DescribeMeshStatus", mesh)
+        except AccessError as error:
+            facts = {"operation": "DescribeMeshStatus", **caller.facts}
+            return render_refusal(ApiError(error.code, error.message), facts)
+        found = status(mesh)
+        if found is None:
+            return JSONResponse({"message": f"there is no mesh {name!r}"}, status_code=404)
+        return JSONResponse(dict(found))
+
+    return Starlette(
+        routes=[
+            Route("/healthz", serve_health),
+            Route("/meshwright/v1/meshes/{mesh}/status", serve_status),
+            *operator.routes(),
+            Route(
+                "/{path:path}", serve_operation, methods=["GET", "PUT", "POST", "DELETE", "PATCH"]
+            ),
+        ]
+    )
+
+
+class _Exchange:
+    """One request to the API and its answer, with what its log line tells."""
+
+    def __init__(self, request: Request, operations: Operations) -> None:
+        self._request = request
+        self._caller = caller_of(request)
+        self._operations = operations.acting_for(self._caller.account_id)
+        self._began = time.perf_counter()
+        self._facts: dict[str, Any] = {"request_id": str(uuid.uuid4()), **self._caller.facts}
+
+    async def respond(self) -> Response:
+        try:
+            answer = await self._answer()
+        except ClientDisconnect:
+            return self._finish(400, "{}", {})
+        except ApiError as error:
+            return self._finish_error(error)
+        except AccessError as error:
+            return self._finish_error(ApiError(error.code, error.message))
+        except Exception:
+            _log.exception("unexpected_error", **self._facts)
+            return self._finish_error(
+                ApiError(
+                    "InternalServerErrorException",
+                    "an unexpected error, reported in the control plane's log under request_id "
+                    f"{self._facts['request_id']}",
+                )
+            )
+        headers: dict[str, str] = {}
+        if answer.revision is not None:
+            self._facts |= {"mesh": answer.mesh, "revision": answer.revision}
+            headers[REVISION_HEADER] = str(answer.revision)
+        return self._finish(200, answer.body, headers)
+
+    async def _answer(self) -> Answer:
+        operation, path_values = self._route()
+        self._facts["operation"] = operation.name
+        body = await read_body(self._request, at_most=MAX_BODY_BYTES)
+        parameters = parse_parameters(operation, path_values, self._request.query_params, body)
+        if "meshName" in parameters:
+            self._facts["mesh"] = parameters["meshName"]
+        self._caller.require(operation.name, parameters)
+        if operation.input_shape is not None:
+            validate(operation.input_shape, parameters)
+        if operation.name == "ListMeshes":
+            return await run_in_threadpool(
+                list_visible_meshes, self._operations, parameters, self._caller
+            )
+        return await run_in_threadpool(self._operations.call, operation.name, parameters)
+
+    def _route(self) -> tuple[OperationModel, Mapping[str, str]]:
+        method = self._request.method
+        raw_path = self._request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
+        match = find_operation(method, raw_path)
+        if match is None:
+            methods = known_methods(raw_path)
+            hint = (
+                f"this path takes {', '.join(methods)}"
+                if methods
+                else "the App Mesh API's paths begin with /v20190125/"
+            )
+            raise ApiError(
+                "UnknownOperationException", f"no operation is {method} {raw_path}: {hint}"
+            )
+        return match
+
+    def _finish_error(self, error: ApiError) -> Response:
+        self._facts |= {"error": error.code, "error_message": error.message}
+        body = JSONResponse({"__type": error.code, "message": error.message}).body
+        headers = {"x-amzn-errortype": error.code, **closing_headers(error)}
+        return self._finish(error.status, bytes(body), headers)
+
+    def _finish(self, status: int, body: str | bytes, headers: Mapping[str, str]) -> Response:
+        def log() -> None:
+            facts = self._facts | {
+                "http_status": status,
+                "duration_ms": round((time.perf_counter() - self._began) * 1000, 2),
+            }
+            _log.info("api_request", **facts)
+
+        return Response(
+            body,
+            status_code=status,
+            headers={
+                **JSON_HEADERS,
+                **headers,
+                "x-amzn-requestid": self._facts["request_id"],
+            },
+            background=BackgroundTask(log),
+        )

@@ -1,0 +1,183 @@
+"""What a write may make of a mesh: the rules of creating, updating, tagging and deleting.
+
+One operation decides about one resource, a batch about many; both decide here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from meshwright.api.errors import ApiError, bad_request, not_found, resource_in_use
+from meshwright.graph.field_rules import find_field_violations
+from meshwright.graph.graph import Graph
+from meshwright.graph.quotas import Quotas, find_exceeded
+from meshwright.graph.violations import find_violations
+from meshwright.meshes import Meshes
+from meshwright.model.resources import Kind, Resource, ResourceKey, Spec, build_arn
+from meshwright.translate.coverage import find_unsupported_fields
+
+MAX_TAGS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a new resource takes from where and when it is made.
+
+    Attributes:
+        account_id: The account that makes it.
+        region: The region that stands in its ARN.
+        now: Seconds since the epoch.
+    """
+
+    account_id: str
+    region: str
+    now: float
+
+
+def create_resource(key: ResourceKey, parameters: Mapping[str, Any], origin: Origin) -> Resource:
+    """The resource that a create operation's parameters ask for.
+
+    Raises:
+        ApiError: Its name or its tags break a rule.
+    """
+    _check_name(key)
+    tags = read_tags(parameters)
+    check_tags([name for name, _ in tags], count=len(tags))
+    return Resource(
+        key=key,
+        arn=build_arn(key, region=origin.region),
+        spec=parameters.get("spec", {}),
+        uid=str(uuid.uuid4()),
+        version=1,
+        created_at=origin.now,
+        last_updated_at=origin.now,
+        resource_owner=origin.account_id,
+        tags=tags,
+    )
+
+
+def update_resource(existing: Resource, spec: Spec, now: float) -> Resource:
+    """The resource with another specification; the very same one where that changes nothing."""
+    if spec == existing.spec:
+        return existing
+    return replace(existing, spec=spec, version=existing.version + 1, last_updated_at=now)
+
+
+def read_tags(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The tags of a create operation's parameters, as a resource keeps them."""
+    return tuple((tag["key"], tag["value"]) for tag in parameters.get("tags", ()))
+
+
+def require_parents(graph: Graph, key: ResourceKey) -> None:
+    """Check that what a resource lives in is there.
+
+    Raises:
+        ApiError: NotFoundException that names the outermost that is missing.
+    """
+    parent = key.parent_key
+    if parent is not None and parent not in graph.resources:
+        require_parents(graph, parent)
+        raise no_such(parent)
+
+
+def no_such(key: ResourceKey) -> ApiError:
+    """NotFoundException for a resource that is not there."""
+    where = "" if key.kind is Kind.MESH else f" in mesh {key.mesh.name!r}"
+    if key.kind.parent not in (None, Kind.MESH):
+        where = f" in {key.kind.parent.label} {key.parent!r}{where}"
+    return not_found(f"{key.kind.name_member}: there is no {key}{where}")
+
+
+def _check_name(key: ResourceKey) -> None:
+    # Names stand in ARNs, in paths of the API and in Envoy's resource names, where these would
+    # break what reads them.
+    if "/" in key.name or not key.name.isprintable():
+        raise bad_request(
+            f"{key.kind.name_member}: may not hold a slash or unprintable characters, "
+            f"got {key.name!r}"
+        )
+
+
+def check_tags(given: Sequence[str], *, count: int) -> None:
+    """Check a resource's tags.
+
+    Args:
+        given: The keys of the tags that the request holds.
+        count: How many the resource has with them.
+
+    Raises:
+        ApiError: There are too many, or a key is reserved or stands there twice.
+    """
+    if count > MAX_TAGS:
+        raise ApiError(
+            "BadRequestException" if not given else "TooManyTagsException",
+            f"tags: a resource has at most {MAX_TAGS} tags, got {count}",
+        )
+    for name in given:
+        if name.lower().startswith("aws:"):
+            raise bad_request(f"tags: keys that begin with aws: are reserved, got {name!r}")
+    if len(set(given)) < len(given):
+        twice = next(name for position, name in enumerate(given) if name in given[:position])
+        raise bad_request(f"tags: the key {twice!r} stands there twice; a tag has one value")
+
+
+def find_refusal(graph: Graph, resource: Resource) -> ApiError | None:
+    """Why a resource can't be in a mesh, or None where it can.
+
+    Args:
+        graph: The mesh with the resource in it.
+        resource: The resource, valid by the model.
+    """
+    unsupported = find_unsupported_fields(resource)
+    if unsupported:
+        return bad_request(
+            f"{', '.join(unsupported)}: not carried out by this version of meshwright for a "
+            f"{resource.key.kind.label}, so it is refused rather than ignored"
+        )
+    violations = [*find_field_violations(resource), *find_violations(graph, resource)]
+    if not violations:
+        return None
+    message = "; ".join(f"{each.field}: {each.message}" for each in violations)
+    return not_found(message) if violations[0].missing else bad_request(message)
+
+
+def require_within_quotas(
+    quotas: Quotas, before: Graph, after: Graph, resource: Resource, meshes: Meshes
+) -> None:
+    """Check that a mesh with a new or changed resource in it keeps within the quotas.
+
+    Raises:
+        ApiError: LimitExceededException that names the quota, its bound and how to raise it.
+    """
+    is_mesh = resource.key.kind is Kind.MESH
+    owned = meshes.count(resource.key.mesh.owner) if is_mesh else 0
+    exceeded = find_exceeded(quotas, before, after, resource, meshes=owned)
+    if exceeded is not None:
+        raise ApiError("LimitExceededException", exceeded)
+
+
+def require_unused(graph: Graph, key: ResourceKey) -> None:
+    """Check that nothing lives in a resource or refers to it.
+
+    Raises:
+        ApiError: ResourceInUseException that names who does.
+    """
+    users = _users(graph, key)
+    if users:
+        named = ", ".join(f"{user} ({user.path})" for user in users[:5])
+        more = f" and {len(users) - 5} more" if len(users) > 5 else ""
+        raise resource_in_use(
+            f"{key.kind.name_member}: {key} is in use by {named}{more}; delete or change them first"
+        )
+
+
+def _users(graph: Graph, key: ResourceKey) -> Sequence[ResourceKey]:
+    children = [child.key for child in graph.children_of(key)]
+    referrers = graph.referrers_of(key)
+    if key.kind is Kind.VIRTUAL_SERVICE:
+        # Nodes keep their backends while services are deleted: the finding BackendMissing says so.
+        referrers = frozenset(each for each in referrers if each.kind is not Kind.VIRTUAL_NODE)
+    return children + sorted(referrers)

@@ -1,0 +1,66 @@
+"""App Mesh's exceptions, with the HTTP codes that the model gives them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from meshwright.model.service import load_service_model
+
+
+class ApiError(Exception):
+    """An answer that is an error: one of the model's exceptions, or one common to all of AWS.
+
+    Args:
+        code: The exception's name, such as `BadRequestException`.
+        message: What was wrong, naming the field.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @property
+    def status(self) -> int:
+        """The HTTP code that goes with it."""
+        return _statuses()[self.code]
+
+
+@cache
+def _statuses() -> dict[str, int]:
+    model = load_service_model()
+    modelled = {
+        shape.name: int(shape.metadata["error"]["httpStatusCode"]) for shape in model.error_shapes
+    }
+    # Not in the model, but common to every AWS service and known to the SDKs
+    # (https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html).
+    common = {
+        "UnknownOperationException": 404,
+        "IncompleteSignatureException": 400,
+        "MissingAuthenticationTokenException": 403,
+        "InvalidSignatureException": 403,
+        "UnrecognizedClientException": 403,
+        "AccessDeniedException": 403,
+        "RequestTimeoutException": 408,
+    }
+    return common | modelled
+
+
+def bad_request(message: str) -> ApiError:
+    """The request is malformed or breaks a rule."""
+    return ApiError("BadRequestException", message)
+
+
+def not_found(message: str) -> ApiError:
+    """The request names a resource that does not exist."""
+    return ApiError("NotFoundException", message)
+
+
+def conflict(message: str) -> ApiError:
+    """The request collides with what exists, or with another request."""
+    return ApiError("ConflictException", message)
+
+
+def resource_in_use(message: str) -> ApiError:
+    """The resource can't be deleted because others depend on it."""
+    return ApiError("ResourceInUseException", message)

@@ -1,0 +1,362 @@
+"""What each operation does: create, describe, update, list and delete, the same for all kinds.
+
+Operations are named in the model as verb and kind (`CreateVirtualNode`, `ListRoutes`), so one
+handler a verb serves all seven kinds.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from meshwright.api.decisions import (
+    MAX_TAGS,
+    Origin,
+    check_tags,
+    create_resource,
+    find_refusal,
+    no_such,
+    require_parents,
+    require_unused,
+    require_within_quotas,
+    update_resource,
+)
+from meshwright.api.errors import ApiError, bad_request, conflict
+from meshwright.api.pagination import PageTokens
+from meshwright.api.serialization import render_output
+from meshwright.graph.graph import Graph
+from meshwright.graph.quotas import Quotas
+from meshwright.meshes import Meshes
+from meshwright.model.resources import (
+    Kind,
+    MeshKey,
+    Resource,
+    ResourceKey,
+    key_from_names,
+    parse_resource_id,
+)
+from meshwright.model.service import load_service_model
+from meshwright.store import Change, RevisionConflictError, StoredAnswer
+
+Parameters = Mapping[str, Any]
+
+_PAGE: Final = 100
+_ATTEMPTS: Final = 20
+"""How often a write is decided anew after another control plane was faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation answers.
+
+    Attributes:
+        body: The answer as JSON text.
+        mesh: The mesh that was written to, or None for a read.
+        revision: That mesh's revision with the write in it.
+    """
+
+    body: str
+    mesh: str | None = None
+    revision: int | None = None
+
+
+class Operations:
+    """The operations of the API over the current meshes.
+
+    Args:
+        meshes: The meshes they read and write.
+        account_id: The account that callers act for.
+        region: The region that stands in ARNs.
+        quotas: How much there may be.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        meshes: Meshes,
+        *,
+        account_id: str,
+        region: str,
+        quotas: Quotas | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._meshes = meshes
+        self._account_id = account_id
+        self._region = region
+        self._clock = clock
+        self._quotas = quotas or Quotas()
+        self._tokens = PageTokens(meshes.store.secret())
+
+    def acting_for(self, account_id: str) -> Operations:
+        """These operations, for a caller of another account."""
+        theirs = copy.copy(self)
+        theirs._account_id = account_id  # noqa: SLF001 - of this class
+        return theirs
+
+    def call(self, operation: str, parameters: Parameters) -> Answer:
+        """Carry out an operation with valid parameters.
+
+        Raises:
+            ApiError: One of the operation's exceptions.
+        """
+        match operation:
+            case "TagResource":
+                return self._tag(parameters)
+            case "UntagResource":
+                return self._untag(parameters)
+            case "ListTagsForResource":
+                return self._list_tags(parameters)
+            case _:
+                verb, kind = _split(operation)
+        match verb:
+            case "Describe":
+                resource = self._get(self._key(kind, parameters))
+                return Answer(_render(operation, {kind.value: _render_data(resource)}))
+            case "List":
+                return self._list(operation, kind, parameters)
+            case "Create" | "Update" | "Delete":
+                return self._write(operation, verb, kind, parameters)
+            case _:
+                raise ApiError("InternalServerErrorException", f"{operation} has no handler")
+
+    # Reading
+
+    def _mesh_key(self, parameters: Parameters) -> MeshKey:
+        return MeshKey(parameters.get("meshOwner", self._account_id), parameters["meshName"])
+
+    def _key(self, kind: Kind, parameters: Parameters) -> ResourceKey:
+        return key_from_names(self._mesh_key(parameters), kind, parameters)
+
+    def _get(self, key: ResourceKey) -> Resource:
+        resource = self._meshes.store.find(key)
+        if resource is None:
+            require_parents(self._meshes.catch_up(key.mesh), key)
+            raise no_such(key)
+        return resource
+
+    def _list(self, operation: str, kind: Kind, parameters: Parameters) -> Answer:
+        mesh, parent = None, ""
+        if kind is not Kind.MESH:
+            mesh = self._mesh_key(parameters)
+            if kind.parent not in (None, Kind.MESH):
+                parent = parameters[kind.parent.name_member]
+            require_parents(self._meshes.catch_up(mesh), ResourceKey(mesh, kind, "", parent))
+        listed = [operation, *(mesh or ()), parent]
+        token = parameters.get("nextToken")
+        after = self._tokens.parse(listed, token) if token is not None else ""
+        limit: int = parameters.get("limit", _PAGE)
+        found = self._meshes.store.list(mesh, kind, parent=parent, after=after, limit=limit + 1)
+        page = found[:limit]
+        result: dict[str, Any] = {_plural(operation): [_render_ref(each) for each in page]}
+        if len(found) > limit:
+            last = page[-1].key
+            sort_key = f"{last.name}/{last.mesh.owner}" if mesh is None else last.name
+            result["nextToken"] = self._tokens.render(listed, sort_key)
+        return Answer(_render(operation, result))
+
+    # Writing
+
+    def _write(self, operation: str, verb: str, kind: Kind, parameters: Parameters) -> Answer:
+        key = self._key(kind, parameters)
+        token = self._token(operation, parameters)
+        for _ in range(_ATTEMPTS):
+            with self._meshes.writing:
+                graph = self._meshes.catch_up(key.mesh)
+                kept = self._find_kept_answer(operation, token)
+                if kept is not None:
+                    return Answer(kept, key.mesh.name, graph.head.revision)
+                now = self._clock()
+                change = self._decide(verb, graph, key, parameters, now)
+                resource = change.resource or graph.resources[key]
+                status = "DELETED" if change.resource is None else "ACTIVE"
+                body = _render(operation, {kind.value: _render_data(resource, status)})
+                if change.resource is not None and resource is graph.resources.get(key):
+                    return Answer(body, key.mesh.name, graph.head.revision)
+                try:
+                    after = self._meshes.commit(
+                        graph,
+                        [change],
+                        committed_at=now,
+                        answer=replace(token, body=body) if token else None,
+                    )
+                except RevisionConflictError:
+                    continue
+                return Answer(body, key.mesh.name, after.head.revision)
+        raise ApiError(
+            "ServiceUnavailableException",
+            f"mesh {key.mesh.name!r} is being changed by too many others at once; try again",
+        )
+
+    def _decide(
+        self, verb: str, graph: Graph, key: ResourceKey, parameters: Parameters, now: float
+    ) -> Change:
+        """The change that a write asks for, checked against the mesh as it is."""
+        require_parents(graph, key)
+        existing = graph.resources.get(key)
+        if verb == "Create":
+            if existing is not None:
+                raise conflict(f"{key.kind.name_member}: {key} already exists: {existing.arn}")
+            return self._checked(
+                graph, Change(key, create_resource(key, parameters, self._origin(now)))
+            )
+        if existing is None:
+            raise no_such(key)
+        if verb == "Delete":
+            require_unused(graph, key)
+            return Change(key, None)
+        updated = update_resource(existing, parameters.get("spec", {}), now)
+        change = Change(key, updated)
+        return change if updated is existing else self._checked(graph, change)
+
+    def _checked(self, graph: Graph, change: Change) -> Change:
+        """The change, where the mesh with it breaks no rule and exceeds no quota."""
+        if change.resource is not None:
+            after = graph.with_changes(graph.head, [change])
+            refusal = find_refusal(after, change.resource)
+            if refusal is not None:
+                raise refusal
+            require_within_quotas(self._quotas, graph, after, change.resource, self._meshes)
+        return change
+
+    def _origin(self, now: float) -> Origin:
+        return Origin(self._account_id, self._region, now)
+
+    def _token(self, operation: str, parameters: Parameters) -> StoredAnswer | None:
+        token = parameters.get("clientToken")
+        if token is None:
+            return None
+        request = {name: value for name, value in parameters.items() if name != "clientToken"}
+        text = json.dumps([operation, request], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return StoredAnswer(f"{self._account_id}/{token}", digest, "")
+
+    def _find_kept_answer(self, operation: str, token: StoredAnswer | None) -> str | None:
+        kept = self._meshes.store.find_answer(token.token) if token else None
+        if kept is None or token is None:
+            return None
+        if kept.request_digest != token.request_digest:
+            raise conflict(
+                f"clientToken: was used before with another request than this {operation}; "
+                "give each request a token of its own"
+            )
+        return kept.body
+
+    # Tags
+
+    def _tagged(self, parameters: Parameters) -> ResourceKey:
+        try:
+            return parse_resource_id(parameters["resourceArn"], account_id=self._account_id)
+        except ValueError as error:
+            raise bad_request(f"resourceArn: {error}") from None
+
+    def _list_tags(self, parameters: Parameters) -> Answer:
+        key = self._tagged(parameters)
+        resource = self._get(key)
+        listed = ["ListTagsForResource", resource.arn]
+        token = parameters.get("nextToken")
+        after = self._tokens.parse(listed, token) if token is not None else ""
+        tags: list[tuple[str, str]] = [tag for tag in sorted(resource.tags) if tag[0] > after]
+        limit: int = parameters.get("limit", MAX_TAGS)
+        result: dict[str, Any] = {
+            "tags": [{"key": name, "value": value} for name, value in tags[:limit]]
+        }
+        if len(tags) > limit:
+            result["nextToken"] = self._tokens.render(listed, tags[limit - 1][0])
+        return Answer(_render("ListTagsForResource", result))
+
+    def _tag(self, parameters: Parameters) -> Answer:
+        given = {tag["key"]: tag["value"] for tag in parameters["tags"]}
+        check_tags([tag["key"] for tag in parameters["tags"]], count=len(parameters["tags"]))
+        return self._retag("TagResource", parameters, lambda tags: tags | given)
+
+    def _untag(self, parameters: Parameters) -> Answer:
+        gone = set(parameters["tagKeys"])
+        return self._retag(
+            "UntagResource",
+            parameters,
+            lambda tags: {name: value for name, value in tags.items() if name not in gone},
+        )
+
+    def _retag(
+        self,
+        operation: str,
+        parameters: Parameters,
+        change: Callable[[dict[str, str]], dict[str, str]],
+    ) -> Answer:
+        key = self._tagged(parameters)
+        for _ in range(_ATTEMPTS):
+            with self._meshes.writing:
+                graph = self._meshes.catch_up(key.mesh)
+                require_parents(graph, key)
+                existing = graph.resources.get(key)
+                if existing is None:
+                    raise no_such(key)
+                tags = change(dict(existing.tags))
+                check_tags([], count=len(tags))
+                retagged = replace(existing, tags=tuple(tags.items()))
+                try:
+                    self._meshes.commit(graph, [Change(key, retagged)], committed_at=self._clock())
+                except RevisionConflictError:
+                    continue
+                return Answer(_render(operation, {}))
+        raise ApiError(
+            "ServiceUnavailableException", f"{key} is being changed by others; try again"
+        )
+
+
+def _split(operation: str) -> tuple[str, Kind]:
+    """A verb and a kind from an operation's name: `ListRoutes` is List and route."""
+    for verb in ("Create", "Describe", "Update", "Delete", "List"):
+        if operation.startswith(verb):
+            noun = operation.removeprefix(verb)
+            if verb == "List":
+                noun = "Mesh" if noun == "Meshes" else noun.removesuffix("s")
+            return verb, Kind(noun[0].lower() + noun[1:])
+    raise ApiError("InternalServerErrorException", f"{operation} has no handler")
+
+
+def _plural(operation: str) -> str:
+    noun = operation.removeprefix("List")
+    return noun[0].lower() + noun[1:]
+
+
+def _render(operation: str, result: Mapping[str, Any]) -> str:
+    return render_output(load_service_model().operation_model(operation), result)
+
+
+def _names(resource: Resource) -> dict[str, Any]:
+    key = resource.key
+    names = {"meshName": key.mesh.name, key.kind.name_member: key.name}
+    if key.kind.parent not in (None, Kind.MESH):
+        names[key.kind.parent.name_member] = key.parent
+    return names
+
+
+def _metadata(resource: Resource) -> dict[str, Any]:
+    return {
+        "arn": resource.arn,
+        "createdAt": resource.created_at,
+        "lastUpdatedAt": resource.last_updated_at,
+        "meshOwner": resource.key.mesh.owner,
+        "resourceOwner": resource.resource_owner,
+        "uid": resource.uid,
+        "version": resource.version,
+    }
+
+
+def _render_data(resource: Resource, status: str = "ACTIVE") -> dict[str, Any]:
+    return {
+        **_names(resource),
+        "spec": resource.spec,
+        "metadata": _metadata(resource),
+        "status": {"status": status},
+    }
+
+
+def _render_ref(resource: Resource) -> dict[str, Any]:
+    return {**_names(resource), **_metadata(resource)}

@@ -1,0 +1,251 @@
+"""What operators ask beside App Mesh's API: whole meshes listed, shown, applied and deleted.
+
+GET    /meshwright/v1/meshes                    every mesh in a line
+GET    /meshwright/v1/meshes/NAME               a mesh with all its resources, at one revision
+DELETE /meshwright/v1/meshes/NAME?recursive=... the mesh, with what is in it
+POST   /meshwright/v1/apply                     {"documents": [...], "prune": ..., "dryRun": ...}
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from meshwright.access.errors import AccessError
+from meshwright.access.permissions import Caller
+from meshwright.api.admission import caller_of, closing_headers
+from meshwright.api.batches import BatchError, Batches, Outcome, Step
+from meshwright.api.bodies import read_body
+from meshwright.api.decisions import no_such
+from meshwright.api.errors import ApiError, bad_request
+from meshwright.api.parsing import json_list, json_object, parse_object
+from meshwright.graph.findings import find_problems
+from meshwright.graph.graph import Graph
+from meshwright.meshes import Meshes
+from meshwright.model.documents import CREATION_ORDER, render_document
+from meshwright.model.resources import MeshKey, Resource, mesh_resource_key
+
+MAX_APPLY_BYTES: Final = 32 * 1024 * 1024
+"""The largest batch that is read: a mesh of some ten thousand resources."""
+
+REVISION_HEADER: Final = "x-meshwright-revision"
+
+_log = structlog.get_logger("meshwright.api")
+
+CountProxies = Callable[[MeshKey], int]
+
+
+class OperatorApi:
+    """The operator's endpoints.
+
+    Args:
+        meshes: The meshes that are shown.
+        batches: What carries out their changes.
+        account_id: The account whose meshes have no owner in their documents.
+        count_proxies: How many proxies of a mesh are connected; called from the event loop.
+    """
+
+    def __init__(
+        self, meshes: Meshes, batches: Batches, *, account_id: str, count_proxies: CountProxies
+    ) -> None:
+        self._meshes = meshes
+        self._batches = batches
+        self._account_id = account_id
+        self._count_proxies = count_proxies
+
+    def routes(self) -> list[Route]:
+        """The routes to be served before those of App Mesh's API."""
+        one = "/meshwright/v1/meshes/{mesh}"
+        return [
+            Route("/meshwright/v1/meshes", _serve("ListMeshes", self._list), methods=["GET"]),
+            Route(one, _serve("ShowMesh", self._show), methods=["GET"]),
+            Route(one, _serve("DeleteWholeMesh", self._delete), methods=["DELETE"]),
+            Route("/meshwright/v1/apply", _serve("Apply", self._apply), methods=["POST"]),
+        ]
+
+    async def _list(self, request: Request) -> dict[str, Any]:
+        caller = caller_of(request)
+        listed = await run_in_threadpool(self._list_meshes)
+        return {
+            "meshes": [
+                summary | {"proxies": self._count_proxies(mesh)}
+                for mesh, summary in listed
+                if caller.may_see(mesh)
+            ]
+        }
+
+    def _list_meshes(self) -> list[tuple[MeshKey, dict[str, Any]]]:
+        keys = sorted(head.mesh for head in self._meshes.store.heads())
+        graphs = [(key, self._meshes.catch_up(key)) for key in keys]
+        return [(key, _summarize(graph)) for key, graph in graphs if graph.mesh is not None]
+
+    async def _show(self, request: Request) -> dict[str, Any]:
+        mesh = MeshKey(self._account_id, request.path_params["mesh"])
+        caller_of(request).require_mesh("ShowMesh", mesh)
+        graph = await run_in_threadpool(self._meshes.catch_up, mesh)
+        if graph.mesh is None:
+            raise no_such(mesh_resource_key(mesh))
+        return {
+            "mesh": mesh.name,
+            "owner": mesh.owner,
+            "revision": graph.head.revision,
+            "committed_at": graph.head.committed_at,
+            "resources": [
+                {
+                    "kind": resource.key.kind.value,
+                    "path": resource.key.path,
+                    "arn": resource.arn,
+                    "version": resource.version,
+                    "document": render_document(resource, account_id=self._account_id),
+                }
+                for resource in _in_creation_order(graph)
+            ],
+        }
+
+    async def _apply(self, request: Request) -> dict[str, Any]:
+        body = parse_object(await read_body(request, at_most=MAX_APPLY_BYTES))
+        unknown = body.keys() - {"documents", "prune", "dryRun"}
+        if unknown:
+            raise bad_request(f"{min(unknown)}: is no field of this request")
+        documents = json_list(body.get("documents"))
+        if documents is None:
+            raise bad_request("documents: must be a list of resources")
+        prune, dry_run = _flag("prune", body.get("prune")), _flag("dryRun", body.get("dryRun"))
+        for document in documents:
+            self._require_permitted("Apply", caller_of(request), document, dry_run=dry_run)
+        outcome = await run_in_threadpool(
+            self._batches.apply, documents, prune=prune, dry_run=dry_run
+        )
+        return self._render_outcome(outcome, dry_run=dry_run)
+
+    async def _delete(self, request: Request) -> dict[str, Any]:
+        query = request.query_params
+        recursive = _flag("recursive", _boolean(query.get("recursive")))
+        dry_run = _flag("dryRun", _boolean(query.get("dryRun")))
+        document = {"meshName": request.path_params["mesh"]}
+        self._require_permitted("DeleteWholeMesh", caller_of(request), document, dry_run=dry_run)
+        outcome = await run_in_threadpool(
+            self._batches.delete,
+            request.path_params["mesh"],
+            recursive=recursive,
+            dry_run=dry_run,
+        )
+        return self._render_outcome(outcome, dry_run=dry_run)
+
+    def _require_permitted(
+        self, doing: str, caller: Caller, document: object, *, dry_run: bool
+    ) -> None:
+        """Check that the caller may change what a document is about; whoever reads may try out."""
+        names = json_object(document) or {}
+        owner = names.get("meshOwner") or self._account_id
+        caller.require_mesh(doing, MeshKey(str(owner), str(names.get("meshName"))))
+        if not dry_run:
+            caller.require_write(doing)
+
+    def _render_outcome(self, outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
+        return {
+            "mesh": outcome.mesh.name,
+            "revision": outcome.revision,
+            "dryRun": dry_run,
+            "unchanged": outcome.unchanged,
+            "changes": [self._render_step(step) for step in outcome.steps],
+        }
+
+    def _render_step(self, step: Step) -> dict[str, Any]:
+        shown = step.after or step.before
+        return {
+            "action": step.action,
+            "kind": step.key.kind.value,
+            "resource": step.key.path,
+            "version": shown and shown.version,
+            "before": self._render_side(step.before),
+            "after": self._render_side(step.after),
+        }
+
+    def _render_side(self, resource: Resource | None) -> dict[str, Any] | None:
+        return None if resource is None else render_document(resource, account_id=self._account_id)
+
+
+def _boolean(text: str | None) -> bool | str | None:
+    return {"true": True, "false": False}.get(text, text) if text is not None else None
+
+
+def _flag(name: str, value: object) -> bool:
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise bad_request(f"{name}: must be true or false, got {value!r}")
+    return value
+
+
+def _summarize(graph: Graph) -> dict[str, Any]:
+    counts = Counter(key.kind.value for key in graph.resources)
+    return {
+        "mesh": graph.head.mesh.name,
+        "owner": graph.head.mesh.owner,
+        "revision": graph.head.revision,
+        "committed_at": graph.head.committed_at,
+        "resources": {kind.value: counts[kind.value] for kind in CREATION_ORDER[1:]},
+        "findings": len(find_problems(graph)),
+    }
+
+
+def _in_creation_order(graph: Graph) -> Sequence[Resource]:
+    keys = sorted(graph.resources, key=lambda key: (CREATION_ORDER.index(key.kind), key))
+    return [graph.resources[key] for key in keys]
+
+
+def _serve(
+    name: str, answer: Callable[[Request], Awaitable[dict[str, Any]]]
+) -> Callable[[Request], Awaitable[JSONResponse]]:
+    """An endpoint that answers errors as the API does, and logs each request after its answer."""
+
+    async def serve(request: Request) -> JSONResponse:
+        began = time.perf_counter()
+        facts: dict[str, Any] = {"operation": name, **caller_of(request).facts}
+        status, headers = 200, dict[str, str]()
+        try:
+            content = await answer(request)
+            if "changes" in content and not content["dryRun"]:
+                facts |= {"mesh": content["mesh"], "revision": content["revision"]}
+                headers[REVISION_HEADER] = str(content["revision"])
+        except ClientDisconnect:
+            status, content = 400, {}
+        except (ApiError, AccessError) as refused:
+            error = ApiError(refused.code, refused.message)
+            status, content = error.status, _error(error.code, error.message)
+            headers |= {"x-amzn-errortype": error.code, **closing_headers(error)}
+        except BatchError as error:
+            status, content = 400, _error("BadRequestException", str(error), error)
+            headers["x-amzn-errortype"] = "BadRequestException"
+        except Exception:
+            _log.exception("unexpected_error", **facts)
+            code = "InternalServerErrorException"
+            status, content = 500, _error(code, "unexpected; reported in the control plane's log")
+
+        def log() -> None:
+            duration = round((time.perf_counter() - began) * 1000, 2)
+            _log.info("api_request", **facts, http_status=status, duration_ms=duration)
+
+        return JSONResponse(content, status, headers, background=BackgroundTask(log))
+
+    return serve
+
+
+def _error(code: str, message: str, batch: BatchError | None = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"__type": code, "message": message}
+    if batch is not None:
+        content["problems"] = [
+            {"document": each.document, "resource": each.resource, "message": each.message}
+            for each in batch.problems
+        ]
+    return content

@@ -1,0 +1,286 @@
+"""The command line: `meshwright serve`, `meshwright render` and the operator's commands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from meshwright.access.errors import AccessSettingsError
+from meshwright.access.settings import AccessSettings
+from meshwright.api.admission import Limits
+from meshwright.graph.quotas import QuotaError, parse_quotas
+from meshwright.logs import LogFormat, configure_logging
+from meshwright.offline import explain_request, render_proxy
+from meshwright.operator.commands import attach
+from meshwright.server import ServeError, Settings, serve
+from meshwright.store import StoreError
+from meshwright.store_commands import store_app
+from meshwright.translate.explanation import parse_request
+
+app = typer.Typer(
+    name="meshwright",
+    help="A control plane that serves the App Mesh API and drives Envoys over xDS.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+attach(app)
+app.add_typer(store_app)
+
+
+def _default_store() -> str:
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return f"sqlite:///{state}/meshwright/meshwright.db"
+
+
+@app.callback()
+def _root() -> None:  # pyright: ignore[reportUnusedFunction] - typer calls it
+    """A control plane that serves the App Mesh API and drives Envoys over xDS."""
+
+
+@app.command("serve")
+def serve_command(
+    api: Annotated[
+        str,
+        typer.Option(
+            envvar="MESHWRIGHT_API",
+            metavar="HOST:PORT",
+            help="Where the App Mesh API is served over HTTP. Port 0 takes any that is free.",
+        ),
+    ] = "127.0.0.1:4580",
+    xds: Annotated[
+        str,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS",
+            metavar="HOST:PORT",
+            help="Where proxies get their configuration by ADS over gRPC.",
+        ),
+    ] = "127.0.0.1:18000",
+    store: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MESHWRIGHT_STORE",
+            metavar="URL",
+            help="Where meshes are kept: sqlite:///PATH (an absolute path makes four slashes) "
+            "or dynamodb://TABLE?region=REGION.",
+            show_default="sqlite:///~/.local/state/meshwright/meshwright.db",
+        ),
+    ] = None,
+    account_id: Annotated[
+        str,
+        typer.Option(
+            envvar="MESHWRIGHT_ACCOUNT_ID",
+            help="The 12 digits of the account that owns the meshes and stands in ARNs.",
+        ),
+    ] = "000000000000",
+    region: Annotated[
+        str,
+        typer.Option(envvar="MESHWRIGHT_REGION", help="The region that stands in ARNs."),
+    ] = "us-east-1",
+    access_keys: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_ACCESS_KEYS",
+            metavar="FILE",
+            help="The access keys that requests must be signed with, as YAML. A single key may be "
+            "given by MESHWRIGHT_ACCESS_KEY_ID and MESHWRIGHT_SECRET_ACCESS_KEY instead.",
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_TLS_CERTIFICATE",
+            metavar="FILE",
+            help="The API's certificate and its chain, as PEM; taken over when it changes.",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_TLS_KEY", metavar="FILE", help="The certificate's key, as PEM."
+        ),
+    ] = None,
+    insecure_http: Annotated[  # noqa: FBT002 - typer makes a flag of it
+        bool,
+        typer.Option(
+            "--insecure-http",
+            envvar="MESHWRIGHT_INSECURE_HTTP",
+            help="Serve addresses beyond loopback without TLS, behind what terminates it.",
+        ),
+    ] = False,
+    request_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_REQUEST_SECONDS",
+            min=0.1,
+            help="Within how many seconds a request's head, and then its body, must arrive.",
+        ),
+    ] = 20.0,
+    concurrent_requests: Annotated[
+        int,
+        typer.Option(
+            envvar="MESHWRIGHT_CONCURRENT_REQUESTS",
+            min=1,
+            help="How many requests are served at once; more are told to try again.",
+        ),
+    ] = 128,
+    quotas: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_QUOTAS",
+            metavar="FILE",
+            help="YAML with quotas other than the default ones, such as "
+            "virtual_nodes_per_mesh: 500.",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str,
+        typer.Option(
+            envvar="MESHWRIGHT_LOG_FORMAT",
+            metavar="auto|json|console",
+            help="JSON lines, or something for people; auto looks whether a terminal is there.",
+        ),
+    ] = "auto",
+    log_level: Annotated[
+        str,
+        typer.Option(
+            envvar="MESHWRIGHT_LOG_LEVEL",
+            metavar="debug|info|warning|error",
+            help="The lowest level that is logged, on standard error.",
+        ),
+    ] = "info",
+) -> None:
+    """Serve the App Mesh API and ADS from one process, until SIGTERM or Ctrl-C.
+
+    Point any App Mesh client at the API, for instance
+    `aws appmesh list-meshes --endpoint-url http://127.0.0.1:4580`, and Envoys at ADS.
+    """
+    if log_format not in ("auto", "json", "console"):
+        _fail(f"--log-format {log_format!r}: expected auto, json or console")
+    if log_level not in ("debug", "info", "warning", "error"):
+        _fail(f"--log-level {log_level!r}: expected debug, info, warning or error")
+    if not re.fullmatch(r"\d{12}", account_id):
+        _fail(f"--account-id {account_id!r}: expected 12 digits")
+    configure_logging(cast("LogFormat", log_format), log_level)
+    access = AccessSettings(
+        keys_file=access_keys,
+        access_key_id=os.environ.get("MESHWRIGHT_ACCESS_KEY_ID"),
+        secret_access_key=os.environ.get("MESHWRIGHT_SECRET_ACCESS_KEY"),
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        insecure_http=insecure_http,
+    )
+    limits = Limits(concurrent_requests=concurrent_requests, request_seconds=request_seconds)
+    try:
+        settings = Settings(
+            *(api, xds, store or _default_store(), account_id, region),
+            access=access,
+            limits=limits,
+            quotas=parse_quotas(quotas),
+        )
+        asyncio.run(serve(settings))
+    except (ServeError, StoreError, AccessSettingsError, QuotaError) as error:
+        _fail(str(error))
+
+
+@app.command("render")
+def render_command(
+    mesh: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="A mesh as YAML or JSON: documents in the shapes of the AWS CLI's "
+            "--cli-input-json. - reads standard input.",
+            allow_dash=True,
+        ),
+    ],
+    node: Annotated[
+        str, typer.Option(metavar="NAME", help="The virtual node or gateway to render.")
+    ],
+    listener_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IP",
+            help="Bind the declared ports on this address, without iptables (explicit "
+            "interception). Without it, traffic is taken as redirected to ports 15000 and 15001.",
+        ),
+    ] = None,
+    application_address: Annotated[
+        str, typer.Option(metavar="IP", help="Where the application listens.")
+    ] = "127.0.0.1",
+) -> None:
+    """Print a proxy's whole Envoy configuration as YAML, without a control plane.
+
+    Envoy itself can check what is printed: `envoy --mode validate -c FILE`.
+    """
+    try:
+        text = _read(mesh)
+        typer.echo(render_proxy(text, node, listener_address, application_address), nl=False)
+    except (OSError, ValueError) as error:
+        _fail(f"{mesh}: {error}")
+
+
+@app.command("explain")
+def explain_command(
+    method: Annotated[str, typer.Argument(help="The request's method, such as GET.")],
+    url: Annotated[str, typer.Argument(help="What it asks for: http://color.demo.local/x?a=b.")],
+    *,
+    caller: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="The virtual node that sends it.")
+    ],
+    mesh: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="A mesh as YAML or JSON; - reads standard input, for instance what "
+            "`meshwright mesh export` prints.",
+            allow_dash=True,
+        ),
+    ],
+    header: Annotated[
+        list[str] | None,
+        typer.Option("-H", "--header", metavar="NAME: VALUE", help="A header; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Say step by step why a request goes where it goes, and where each value comes from.
+
+    Exit codes: 0 it is routed; 1 it is not, and the last step says why; 2 the question is wrong.
+
+    Ask a running control plane so:
+    `meshwright mesh export demo | meshwright explain --mesh - --from front GET http://color.local/`
+    """
+    try:
+        request = parse_request(method, url, header or [])
+        explanation = explain_request(_read(mesh), caller, request)
+    except (OSError, ValueError) as error:
+        _fail(str(error))
+        return
+    if as_json:
+        typer.echo(json.dumps(asdict(explanation), indent=2))
+    else:
+        for number, step in enumerate(explanation.steps, start=1):
+            typer.echo(f"{number:2}. {step.text}" + (f"  [{step.source}]" if step.source else ""))
+    sys.exit(0 if explanation.routed else 1)
+
+
+def _read(mesh: Path) -> str:
+    return sys.stdin.read() if str(mesh) == "-" else mesh.read_text()
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"meshwright: {message}", err=True)
+    sys.exit(2)
+
+
+def main() -> None:
+    """The console script `meshwright`."""
+    app()

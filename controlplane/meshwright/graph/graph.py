@@ -1,0 +1,165 @@
+"""The graph: a mesh's resources with the indexes that answer who refers to whom.
+
+virtual node --backend--> virtual service --provider--> virtual router <--in-- route
+     ^                            '------provider-----------------.              |
+     '--------------------------------- weighted target --------- | -------------'
+                                                                  v
+                                                             virtual node
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from meshwright.graph.references import references_of
+from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey, mesh_resource_key
+from meshwright.store import Change, MeshHead, MeshState
+
+_NOBODY: frozenset[ResourceKey] = frozenset()
+PROXY_KINDS = frozenset({Kind.VIRTUAL_NODE, Kind.VIRTUAL_GATEWAY})
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One mesh at one revision.
+
+    Attributes:
+        head: The mesh, its revision and when that was committed.
+        resources: Every resource by its key.
+        children: The keys of what lives in a virtual router (routes) or a virtual gateway
+            (gateway routes).
+        referrers: The keys of the resources that name a key, whether that exists or not.
+        counts: How many resources there are of each kind.
+    """
+
+    head: MeshHead
+    resources: Mapping[ResourceKey, Resource]
+    children: Mapping[ResourceKey, frozenset[ResourceKey]]
+    referrers: Mapping[ResourceKey, frozenset[ResourceKey]]
+    counts: Mapping[Kind, int]
+
+    @classmethod
+    def empty(cls, mesh: MeshKey) -> Graph:
+        """The graph of a mesh that does not exist."""
+        return cls(MeshHead(mesh, 0, 0.0), {}, {}, {}, {})
+
+    @classmethod
+    def from_state(cls, state: MeshState) -> Graph:
+        """The graph of a mesh as a store holds it."""
+        changes = [Change(resource.key, resource) for resource in state.resources]
+        return cls.empty(state.head.mesh).with_changes(state.head, changes)
+
+    def with_changes(self, head: MeshHead, changes: Iterable[Change]) -> Graph:
+        """The graph after changes; this one stays as it is.
+
+        The cost beside three shallow copies is that of the changed resources alone.
+        """
+        resources = dict(self.resources)
+        children = dict(self.children)
+        referrers = dict(self.referrers)
+        counts = Counter(self.counts)
+        for key, resource in ((change.key, change.resource) for change in changes):
+            old = resources.pop(key, None)
+            if old is not None:
+                _unlink(old, children, referrers)
+                counts[key.kind] -= 1
+            if resource is not None:
+                resources[key] = resource
+                _link(resource, children, referrers)
+                counts[key.kind] += 1
+        return Graph(
+            head,
+            MappingProxyType(resources),
+            MappingProxyType(children),
+            MappingProxyType(referrers),
+            MappingProxyType(counts),
+        )
+
+    @property
+    def mesh(self) -> Resource | None:
+        """The mesh itself, or None where it does not exist (any more)."""
+        return self.resources.get(mesh_resource_key(self.head.mesh))
+
+    def find(self, kind: Kind, name: str, parent: str = "") -> Resource | None:
+        """The resource of a kind and name in this mesh, or None."""
+        return self.resources.get(ResourceKey(self.head.mesh, kind, name, parent))
+
+    def children_of(self, key: ResourceKey) -> Sequence[Resource]:
+        """What lives in a resource, by kind and name; for the mesh, everything else in it."""
+        if key.kind is Kind.MESH:
+            return [self.resources[other] for other in sorted(self.resources) if other != key]
+        return [self.resources[child] for child in sorted(self.children.get(key, _NOBODY))]
+
+    def referrers_of(self, key: ResourceKey) -> frozenset[ResourceKey]:
+        """The keys of the resources whose specification names a key."""
+        return self.referrers.get(key, _NOBODY)
+
+    def proxies_seeing(self, changed: Iterable[ResourceKey]) -> frozenset[ResourceKey]:
+        """The virtual nodes and virtual gateways whose configuration may depend on given keys.
+
+        Walks from what changed towards who uses it, and visits nobody else: a weighted target's
+        route, the route's virtual router, the services that it provides, the nodes that have
+        those as backends.
+        """
+        seeing: set[ResourceKey] = set()
+        seen: set[ResourceKey] = set()
+        waiting = list(changed)
+        while waiting:
+            key = waiting.pop()
+            if key in seen:
+                continue
+            seen.add(key)
+            if key.kind is Kind.MESH:
+                return frozenset(each for each in self.resources if each.kind in PROXY_KINDS)
+            if key.kind in PROXY_KINDS:
+                seeing.add(key)
+            for user in self._users_of(key):
+                if user.kind in PROXY_KINDS:
+                    # It uses the key as a backend; who uses that proxy's own service does not
+                    # see its backends, so the walk ends here.
+                    seeing.add(user)
+                else:
+                    waiting.append(user)
+        return frozenset(seeing)
+
+    def _users_of(self, key: ResourceKey) -> Iterable[ResourceKey]:
+        if key.kind in (Kind.ROUTE, Kind.GATEWAY_ROUTE) and key.parent_key is not None:
+            return (key.parent_key,)
+        return self.referrers_of(key)
+
+
+def _link(
+    resource: Resource,
+    children: dict[ResourceKey, frozenset[ResourceKey]],
+    referrers: dict[ResourceKey, frozenset[ResourceKey]],
+) -> None:
+    parent = resource.key.parent_key
+    if parent is not None and parent.kind is not Kind.MESH:
+        children[parent] = children.get(parent, _NOBODY) | {resource.key}
+    for target in {reference.target for reference in references_of(resource)}:
+        referrers[target] = referrers.get(target, _NOBODY) | {resource.key}
+
+
+def _unlink(
+    resource: Resource,
+    children: dict[ResourceKey, frozenset[ResourceKey]],
+    referrers: dict[ResourceKey, frozenset[ResourceKey]],
+) -> None:
+    parent = resource.key.parent_key
+    if parent is not None and parent.kind is not Kind.MESH:
+        _discard(children, parent, resource.key)
+    for target in {reference.target for reference in references_of(resource)}:
+        _discard(referrers, target, resource.key)
+
+
+def _discard(
+    index: dict[ResourceKey, frozenset[ResourceKey]], key: ResourceKey, member: ResourceKey
+) -> None:
+    left = index[key] - {member}
+    if left:
+        index[key] = left
+    else:
+        del index[key]

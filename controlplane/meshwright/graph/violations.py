@@ -1,0 +1,221 @@
+"""What a mesh must never become: the rules between resources that the API enforces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from meshwright.graph.graph import PROXY_KINDS, Graph
+from meshwright.graph.references import (
+    GATEWAY_ROUTE_TYPES,
+    ROUTE_TYPES,
+    references_of,
+    weighted_target_ports,
+)
+from meshwright.model.resources import Kind, Resource
+
+PROXY_PORTS: Final = frozenset({15000, 15001})
+"""Where proxies listen for redirected traffic (App Mesh user guide, envoy-metrics.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Why a resource can't be accepted beside the others of its mesh.
+
+    Attributes:
+        field: The path of the field at fault, as in a request.
+        message: What is wrong with it, without the field's name.
+        missing: Whether the field names a resource that does not exist.
+    """
+
+    field: str
+    message: str
+    missing: bool = False
+
+
+def find_violations(graph: Graph, resource: Resource) -> list[Violation]:
+    """Why a resource does not fit into a mesh; empty where it does.
+
+    Args:
+        graph: The mesh with the resource in it.
+        resource: The resource that was created or updated.
+    """
+    match resource.key.kind:
+        case Kind.VIRTUAL_SERVICE:
+            return list(_missing_targets(graph, resource))
+        case Kind.GATEWAY_ROUTE:
+            return [
+                *_not_one_route(resource),
+                *_missing_targets(graph, resource),
+                *_listener_mismatch(graph, resource),
+                *_unreachable_service_port(graph, resource),
+            ]
+        case Kind.ROUTE:
+            return [
+                *_not_one_route(resource),
+                *_missing_targets(graph, resource),
+                *_weights_all_zero(resource),
+                *_unreachable_targets(graph, resource),
+                *_listener_mismatch(graph, resource),
+                *_target_mismatch(graph, resource),
+            ]
+        case Kind.VIRTUAL_NODE:
+            return [
+                *_no_service_discovery(resource),
+                *_port_twice(resource),
+                *_other_protocols(resource),
+            ]
+        case Kind.VIRTUAL_GATEWAY:
+            return [*_port_twice(resource), *_other_protocols(resource)]
+        case Kind.VIRTUAL_ROUTER:
+            return list(_port_twice(resource))
+        case Kind.MESH:
+            return []
+
+
+def _missing_targets(graph: Graph, resource: Resource) -> Iterator[Violation]:
+    for reference in references_of(resource):
+        if reference.target not in graph.resources:
+            yield Violation(
+                reference.field,
+                f"there is no {reference.target} in mesh {resource.key.mesh.name!r}; create it "
+                "first",
+                missing=True,
+            )
+
+
+def _not_one_route(route: Resource) -> Iterator[Violation]:
+    known = ROUTE_TYPES if route.key.kind is Kind.ROUTE else GATEWAY_ROUTE_TYPES
+    given = [name for name in known if name in route.spec]
+    if len(given) != 1:
+        yield Violation(
+            "spec",
+            f"takes exactly one of {', '.join(known)}, and has "
+            f"{' and '.join(given) if given else 'none of them'}",
+        )
+
+
+def _weights_all_zero(route: Resource) -> Iterator[Violation]:
+    for route_type in ROUTE_TYPES:
+        targets: Sequence[Mapping[str, Any]] = (
+            route.spec.get(route_type, {}).get("action", {}).get("weightedTargets", ())
+        )
+        if targets and not any(target["weight"] for target in targets):
+            yield Violation(
+                f"spec.{route_type}.action.weightedTargets",
+                "has no target with a weight above 0, so that nobody could be chosen",
+            )
+
+
+def _no_service_discovery(node: Resource) -> Iterator[Violation]:
+    # "If you specify a listener, then you must specify service discovery information"
+    # (botocore's model, VirtualNodeSpec.serviceDiscovery).
+    if node.spec.get("listeners") and not node.spec.get("serviceDiscovery"):
+        yield Violation(
+            "spec.serviceDiscovery", "is required where the virtual node has a listener"
+        )
+
+
+def _other_protocols(node: Resource) -> Iterator[Violation]:
+    for position, listener in enumerate(node.spec.get("listeners", ())):
+        protocol = listener["portMapping"]["protocol"]
+        for name in ("timeout", "connectionPool"):
+            for other in listener.get(name, {}).keys() - {protocol}:
+                yield Violation(
+                    f"spec.listeners[{position}].{name}.{other}",
+                    f"does not fit a listener with protocol {protocol}; use {name}.{protocol}",
+                )
+
+
+def _port_twice(resource: Resource) -> Iterator[Violation]:
+    seen: set[int] = set()
+    for position, listener in enumerate(resource.spec.get("listeners", ())):
+        port = listener["portMapping"]["port"]
+        field = f"spec.listeners[{position}].portMapping.port"
+        if port in PROXY_PORTS and resource.key.kind in PROXY_KINDS:
+            yield Violation(field, f"must not be {port}, on which the proxy itself listens")
+        if port in seen:
+            yield Violation(field, f"must differ from the other listeners', and {port} is taken")
+        seen.add(port)
+
+
+def _listener_mismatch(graph: Graph, route: Resource) -> Iterator[Violation]:
+    """A route's type and port against the listeners of its virtual router or virtual gateway.
+
+    Source: App Mesh user guide, routes.md: "The protocol that you select must match the listener
+    protocol that you selected for your virtual router and the virtual node".
+    """
+    parent = graph.resources.get(route.key.parent_key) if route.key.parent_key else None
+    given = [name for name in ROUTE_TYPES if name in route.spec]
+    if len(given) != 1 or parent is None:
+        return
+    mappings = [each["portMapping"] for each in parent.spec.get("listeners", ())]
+    protocol = given[0].removesuffix("Route")
+    offered = sorted({mapping["protocol"] for mapping in mappings})
+    if offered and protocol not in offered:
+        yield Violation(
+            f"spec.{given[0]}",
+            f"needs a listener with protocol {protocol} in {parent.key}, which has "
+            f"{', '.join(offered)}",
+        )
+    port = route.spec[given[0]].get("match", {}).get("port")
+    ports = [mapping["port"] for mapping in mappings]
+    if port is not None and port not in ports:
+        yield Violation(
+            f"spec.{given[0]}.match.port",
+            f"must be a port of {parent.key}, which listens on "
+            f"{', '.join(map(str, ports)) or 'none'}; got {port}",
+        )
+
+
+def _target_mismatch(graph: Graph, route: Resource) -> Iterator[Violation]:
+    """A route's type against the listeners of its targets."""
+    for reference, port in weighted_target_ports(route):
+        protocol = reference.field.split(".")[1].removesuffix("Route")
+        node = graph.resources.get(reference.target)
+        mappings = [each["portMapping"] for each in node.spec.get("listeners", ())] if node else []
+        chosen = next((each for each in mappings if port in (None, each["port"])), None)
+        if chosen is not None and chosen["protocol"] != protocol:
+            yield Violation(
+                reference.field,
+                f"must listen with protocol {protocol}, and {reference.target} listens on "
+                f"{chosen['port']} with {chosen['protocol']}",
+            )
+
+
+def _unreachable_service_port(graph: Graph, route: Resource) -> Iterator[Violation]:
+    """A gateway route's target port against the ports that its virtual service is asked on."""
+    for reference in references_of(route):
+        kind = reference.field.split(".")[1]
+        port = route.spec[kind]["action"]["target"].get("port")
+        service = graph.resources.get(reference.target)
+        if port is None or service is None:
+            continue
+        ports = [
+            listener["portMapping"]["port"]
+            for provided in references_of(service)
+            for listener in graph.resources[provided.target].spec.get("listeners", ())
+        ]
+        if port not in ports:
+            yield Violation(
+                f"spec.{kind}.action.target.port",
+                f"must be a port of {service.key}, which is asked on "
+                f"{', '.join(map(str, ports)) or 'none'}; got {port}",
+            )
+
+
+def _unreachable_targets(graph: Graph, route: Resource) -> Iterator[Violation]:
+    for reference, port in weighted_target_ports(route):
+        node = graph.resources.get(reference.target)
+        if node is None:
+            continue
+        ports = [listener["portMapping"]["port"] for listener in node.spec.get("listeners", ())]
+        if not ports:
+            yield Violation(reference.field, f"{node.key} has no listener that could be reached")
+        elif port is not None and port not in ports:
+            yield Violation(
+                reference.field.removesuffix("virtualNode") + "port",
+                f"must be a port of {node.key}, which listens on {', '.join(map(str, ports))}; "
+                f"got {port}",
+            )

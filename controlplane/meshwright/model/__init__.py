@@ -1,0 +1,1 @@
+"""The shapes that every part shares: botocore's App Mesh model and the resources made from it."""

@@ -1,0 +1,130 @@
+"""What can be told of a mesh in a file without a control plane: its proxies and its routing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from meshwright.api.decisions import find_refusal
+from meshwright.api.errors import ApiError
+from meshwright.api.validation import validate
+from meshwright.graph import Graph
+from meshwright.graph.graph import PROXY_KINDS
+from meshwright.model.documents import Document, DocumentError, parse_documents
+from meshwright.model.resources import (
+    Kind,
+    MeshKey,
+    Resource,
+    build_arn,
+    key_from_names,
+)
+from meshwright.model.service import load_service_model
+from meshwright.store import MeshHead, MeshState
+from meshwright.translate import parse_proxy, translate
+from meshwright.translate.explanation import Explanation, SentRequest, explain
+from meshwright.translate.static import render_static
+
+OFFLINE_ACCOUNT = "000000000000"
+OFFLINE_REGION = "us-east-1"
+
+
+def load_graph(text: str) -> Graph:
+    """The graph of the one mesh that a YAML or JSON text declares, checked as the API would.
+
+    Raises:
+        ValueError: The text declares no mesh, several, or one that the API would refuse.
+    """
+    documents = parse_documents(text)
+    names = {document.parameters["meshName"] for document in documents}
+    if len(names) != 1:
+        raise DocumentError(f"expected resources of one mesh, got those of {sorted(names)}")
+    for document in documents:
+        _validate(document)
+    resources = tuple(_build_resource(document) for document in documents)
+    mesh = MeshKey(OFFLINE_ACCOUNT, names.pop())
+    graph = Graph.from_state(MeshState(MeshHead(mesh, 1, 0.0), resources))
+    for resource in resources:
+        refusal = find_refusal(graph, resource)
+        if refusal is not None:
+            raise DocumentError(f"{resource.key}: {refusal.message}")
+    return graph
+
+
+def render_proxy(
+    text: str, node: str, listener_address: str | None, application_address: str
+) -> str:
+    """A proxy's whole configuration as YAML.
+
+    Args:
+        text: The mesh, as YAML or JSON.
+        node: The name of the virtual node or virtual gateway.
+        listener_address: Where it binds the declared ports; None where traffic is redirected.
+        application_address: Where its application listens.
+
+    Raises:
+        ValueError: The mesh can't be loaded, or has no such virtual node.
+    """
+    graph = load_graph(text)
+    resource = _get_proxied(graph, node)
+    surroundings: dict[str, Any] = {"application_address": application_address}
+    if listener_address is not None:
+        surroundings |= {"interception": "explicit", "listener_address": listener_address}
+    proxy = parse_proxy(resource.arn, {"meshwright": surroundings}, account_id=OFFLINE_ACCOUNT)
+    return yaml.safe_dump(render_static(translate(graph, proxy)), sort_keys=False)
+
+
+def explain_request(text: str, caller: str, request: SentRequest) -> Explanation:
+    """Why a request that a virtual node's application sends goes where it goes.
+
+    Args:
+        text: The mesh, as YAML or JSON.
+        caller: The name of the virtual node.
+        request: The request.
+
+    Raises:
+        ValueError: The mesh can't be loaded, or has no such virtual node.
+    """
+    graph = load_graph(text)
+    node = _get_proxied(graph, caller)
+    if node.key.kind is not Kind.VIRTUAL_NODE:
+        raise DocumentError(f"{node.key} has no application that could send a request")
+    return explain(graph, node, request)
+
+
+def _get_proxied(graph: Graph, name: str) -> Resource:
+    """The virtual node or virtual gateway of a name."""
+    for kind in (Kind.VIRTUAL_NODE, Kind.VIRTUAL_GATEWAY):
+        resource = graph.find(kind, name)
+        if resource is not None:
+            return resource
+    names = sorted(key.name for key in graph.resources if key.kind in PROXY_KINDS)
+    raise DocumentError(
+        f"there is no virtual node or virtual gateway {name!r}; there are: "
+        f"{', '.join(names) or 'none'}"
+    )
+
+
+def _validate(document: Document) -> None:
+    kind = document.kind.value
+    operation = load_service_model().operation_model(f"Create{kind[0].upper()}{kind[1:]}")
+    if operation.input_shape is not None:
+        try:
+            validate(operation.input_shape, document.parameters)
+        except ApiError as error:
+            raise DocumentError(error.message) from None
+
+
+def _build_resource(document: Document) -> Resource:
+    mesh = MeshKey(OFFLINE_ACCOUNT, document.parameters["meshName"])
+    key = key_from_names(mesh, document.kind, document.parameters)
+    return Resource(
+        key=key,
+        arn=build_arn(key, region=OFFLINE_REGION),
+        spec=document.parameters.get("spec", {}),
+        uid="",
+        version=1,
+        created_at=0.0,
+        last_updated_at=0.0,
+        resource_owner=OFFLINE_ACCOUNT,
+    )

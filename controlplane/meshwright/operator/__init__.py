@@ -1,0 +1,1 @@
+"""The operator's commands, which talk to a running control plane over HTTP."""

@@ -1,0 +1,358 @@
+"""`meshwright mesh ...`, `meshwright status` and `meshwright wait`."""
+# ruff: noqa: FBT002
+# Options of the command line are parameters with defaults: that is how typer knows them.
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from meshwright.operator.client import (
+    DEFAULT_ENDPOINT,
+    REFUSED,
+    CommandError,
+    Connection,
+    RefusedError,
+)
+from meshwright.operator.diffs import describe_path, render_changes
+from meshwright.operator.files import Source, find_foreign_values, read_files, render_documents
+from meshwright.operator.tables import (
+    MESH_COLUMNS,
+    PROXY_COLUMNS,
+    Row,
+    build_table,
+    describe_rejection,
+    mesh_row,
+    print_json,
+    print_rows,
+    proxy_name,
+    proxy_row,
+)
+from meshwright.operator.tree import render_tree
+from meshwright.operator.waiting import wait_for_revision
+
+_WATCH_SECONDS: Final = 1.0
+
+mesh_app = typer.Typer(
+    name="mesh",
+    help="List, show, export, apply and delete the meshes of a running control plane.\n\n"
+    "Exit codes: 0 done; 1 refused, with every reason; 2 it could not even be asked.",
+    no_args_is_help=True,
+)
+
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        envvar="MESHWRIGHT_ENDPOINT",
+        metavar="URL",
+        help="The control plane's API. Requests are signed where MESHWRIGHT_ACCESS_KEY_ID and "
+        "MESHWRIGHT_SECRET_ACCESS_KEY are set.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The mesh's name.")]
+
+
+@contextmanager
+def _talking(endpoint: str) -> Generator[Connection]:
+    """A connection to the control plane; errors end the process, a line for each reason."""
+    try:
+        yield Connection.from_environment(endpoint)
+    except RefusedError as error:
+        for problem in error.problems:
+            where = f"{describe_path(problem.resource)}: " if problem.resource else ""
+            _complain(f"{where}{problem.message}")
+        if not error.problems:
+            _complain(str(error))
+        sys.exit(error.exit_code)
+    except CommandError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+
+
+def _complain(message: str) -> None:
+    typer.echo(f"meshwright: {message}", err=True)
+
+
+@mesh_app.command("list")
+def list_command(endpoint: Endpoint = DEFAULT_ENDPOINT, as_json: AsJson = False) -> None:
+    """List all meshes: revision, what they hold, findings and connected proxies.
+
+    In a pipe there is a line for each, tab-separated and without headings.
+    """
+    with _talking(endpoint) as connection:
+        meshes = connection.list_meshes()
+    if as_json:
+        print_json(meshes)
+    else:
+        print_rows(MESH_COLUMNS, [mesh_row(mesh) for mesh in meshes])
+
+
+@mesh_app.command("show")
+def show_command(
+    name: Name,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a mesh: services, routers, routes with their shares, nodes; then what is wrong.
+
+    Findings are what is wrong without having been refused, each with its remedy. Proxies are
+    shown with the revision that they have acknowledged and what they rejected.
+    """
+    with _talking(endpoint) as connection:
+        description = connection.show(name)
+        status = connection.status(name)
+    if as_json:
+        shown = {each: status[each] for each in ("findings", "proxies")}
+        print_json(description | shown)
+        return
+    for line in (*render_tree(description), *_render_status(status)):
+        typer.echo(line)
+
+
+def _render_status(status: dict[str, Any]) -> Iterable[str]:
+    for finding in status["findings"]:
+        yield ""
+        yield f"{finding['code']}: {finding['message']}"
+        yield f"  remedy: {finding['remedy']}"
+    if status["proxies"]:
+        yield ""
+    for proxy in status["proxies"]:
+        acknowledged = proxy["acknowledged_revision"]
+        has = f"has revision {acknowledged}" if acknowledged else "has acknowledged nothing yet"
+        yield f"proxy {proxy_name(proxy)}  {proxy['peer']}  {has}"
+        if proxy["rejection"]:
+            yield f"  rejected {describe_rejection(proxy['rejection'])}"
+
+
+@mesh_app.command("export")
+def export_command(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
+    """Print a mesh as YAML that `apply` takes, in the order of dependency, tags included.
+
+    Each document holds the parameters of one create operation, as the AWS CLI's
+    --cli-input-json takes them: `meshwright mesh export demo > demo.yaml`.
+    """
+    with _talking(endpoint) as connection:
+        description = connection.show(name)
+    typer.echo(f"# Mesh {name} at revision {description['revision']}.")
+    documents = [resource["document"] for resource in description["resources"]]
+    typer.echo(render_documents(documents), nl=False)
+
+
+@mesh_app.command("apply")
+def apply_command(
+    file: Annotated[
+        list[str],
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="YAML documents or JSON in the shapes of --cli-input-json; - is standard input. "
+            "Several are taken as one.",
+        ),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete what is in the mesh and not in the files."),
+    ] = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    as_json: AsJson = False,
+) -> None:
+    """Make a mesh hold what files declare: all of it in one revision, or nothing.
+
+    Everything is checked first, against the mesh as it would be, and every problem is shown with
+    its document and field. What is declared as it is already keeps its version. A document
+    without tags leaves the tags alone; clientToken has no effect.
+    """
+    with _talking(endpoint) as connection:
+        sources = read_files(file)
+        _require_json(sources)
+        try:
+            outcome = connection.apply(
+                [source.content for source in sources], prune=prune, dry_run=dry_run
+            )
+        except RefusedError as error:
+            raise _located(error, sources) from None
+    if as_json:
+        print_json(outcome)
+        return
+    for line in render_changes(outcome):
+        typer.echo(line)
+
+
+def _require_json(sources: list[Source]) -> None:
+    if not sources:
+        raise CommandError("--file: there is no document to apply")
+    problems = [
+        f"{source}: {message}"
+        for source in sources
+        for message in find_foreign_values(source.content)
+    ]
+    for problem in problems[:-1]:
+        _complain(problem)
+    if problems:
+        raise CommandError(problems[-1], REFUSED)
+
+
+def _located(error: RefusedError, sources: list[Source]) -> CommandError:
+    """The refusal with each document told by its file; its lines are printed but for the last."""
+    lines: list[str] = []
+    for problem in error.problems:
+        where = f"{sources[problem.document - 1]}: " if problem.document else ""
+        what = f"{describe_path(problem.resource)}: " if problem.resource else ""
+        lines.append(f"{where}{what}{problem.message}")
+    if not lines:
+        return error
+    for line in lines:
+        _complain(line)
+    plural = "problem" if len(lines) == 1 else "problems"
+    return CommandError(f"nothing was changed: {len(lines)} {plural}", REFUSED)
+
+
+@mesh_app.command("delete")
+def delete_command(
+    name: Name,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Delete everything in the mesh with it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """Delete a mesh; with --recursive also what is in it, in one revision."""
+    with _talking(endpoint) as connection:
+        try:
+            if not yes:
+                _ask(connection.delete(name, recursive=recursive, dry_run=True))
+            outcome = connection.delete(name, recursive=recursive, dry_run=False)
+        except RefusedError as error:
+            if not recursive and error.problems:
+                _complain(f"mesh {name} is not empty; --recursive deletes what is in it too")
+            raise
+    for line in render_changes(outcome):
+        typer.echo(line)
+
+
+def _ask(plan: dict[str, Any]) -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("there is no terminal to ask on; --yes deletes without asking")
+    inside = len(plan["changes"]) - 1
+    what = f" with the {inside} resources in it" if inside else ""
+    if not typer.confirm(f"Delete mesh {plan['mesh']}{what}?"):
+        raise CommandError("nothing was deleted", REFUSED)
+
+
+def status_command(
+    mesh: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this mesh; all without it.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing it, until Ctrl-C.")] = False,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+    as_json: AsJson = False,
+) -> None:
+    """Show every connected proxy: its Envoy, the revision it has, its lag, its last rejection.
+
+    In a pipe there is a tab-separated line for each; with --watch, all lines again whenever one
+    has changed.
+    """
+    with _talking(endpoint) as connection:
+        if not watch:
+            _print_proxies(_read_statuses(connection, mesh), as_json=as_json)
+        elif sys.stdout.isatty() and not as_json:
+            _watch_on_terminal(connection, mesh)
+        else:
+            _watch_in_pipe(connection, mesh, as_json=as_json)
+
+
+def _read_statuses(connection: Connection, mesh: str | None) -> list[dict[str, Any]]:
+    if mesh is not None:
+        return [connection.status(mesh)]
+    return [connection.status(each["mesh"]) for each in connection.list_meshes()]
+
+
+def _proxy_rows(statuses: list[dict[str, Any]]) -> list[Row]:
+    return [
+        proxy_row(status["mesh"], status["revision"], proxy)
+        for status in statuses
+        for proxy in status["proxies"]
+    ]
+
+
+def _print_proxies(statuses: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(statuses)
+        return
+    rows = _proxy_rows(statuses)
+    print_rows(PROXY_COLUMNS, rows)
+    if not rows:
+        _complain("no proxy is connected")
+
+
+def _watch_on_terminal(connection: Connection, mesh: str | None) -> None:
+    with Live(console=Console(), auto_refresh=False, screen=True) as live:
+        while True:
+            rows = _proxy_rows(_read_statuses(connection, mesh))
+            live.update(build_table(PROXY_COLUMNS, rows), refresh=True)
+            time.sleep(_WATCH_SECONDS)
+
+
+def _watch_in_pipe(connection: Connection, mesh: str | None, *, as_json: bool) -> None:
+    shown: list[dict[str, Any]] | None = None
+    while True:
+        statuses = _read_statuses(connection, mesh)
+        if statuses != shown:
+            _print_proxies(statuses, as_json=as_json)
+            sys.stdout.flush()
+            shown = statuses
+        time.sleep(_WATCH_SECONDS)
+
+
+def wait_command(
+    mesh: Annotated[str, typer.Option(metavar="NAME", help="The mesh.")],
+    revision: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="The revision to wait for, as writes answer it in x-meshwright-revision.",
+            show_default="the mesh's current one",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="For how long at most.")
+    ] = 60.0,
+    endpoint: Endpoint = DEFAULT_ENDPOINT,
+) -> None:
+    """Wait until every connected proxy has acknowledged a revision of a mesh.
+
+    Ends with 1 and the names of those who have not when time runs out, and at once when a proxy
+    has rejected that revision.
+    """
+    with _talking(endpoint) as connection:
+        status = wait_for_revision(
+            lambda: connection.status(mesh),
+            revision,
+            timeout,
+            lambda progress: typer.echo(progress, err=True),
+        )
+    count = len(status["proxies"])
+    typer.echo(
+        f"mesh {mesh}: {count} connected {'proxy has' if count == 1 else 'proxies have'} "
+        f"acknowledged revision {revision or status['revision']}",
+        err=True,
+    )
+
+
+def attach(app: typer.Typer) -> None:
+    """Give an application the operator's commands."""
+    app.add_typer(mesh_app)
+    app.command("status")(status_command)
+    app.command("wait")(wait_command)

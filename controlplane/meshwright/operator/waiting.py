@@ -1,0 +1,80 @@
+"""Waiting until every connected proxy has acknowledged a revision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from meshwright.operator.client import REFUSED, CommandError
+from meshwright.operator.tables import describe_rejection, proxy_name
+
+_PAUSE_SECONDS: Final = 0.2
+
+
+def wait_for_revision(
+    read_status: Callable[[], Mapping[str, Any]],
+    revision: int | None,
+    timeout_seconds: float,
+    report: Callable[[str], None],
+) -> Mapping[str, Any]:
+    """Wait until a mesh has come to a revision and all of its proxies have acknowledged it.
+
+    Args:
+        read_status: Asks for the mesh's status.
+        revision: The revision; None stands for the one that the mesh has at the beginning.
+        timeout_seconds: For how long.
+        report: Told what is missing, whenever that changes.
+
+    Returns:
+        The status that satisfied it.
+
+    Raises:
+        CommandError: The time ran out, or a proxy has rejected the revision, which time does not
+            mend; the message names the proxies.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    reported = ""
+    while True:
+        status = read_status()
+        wanted: int = status["revision"] if revision is None else revision
+        revision = wanted
+        missing = find_missing(status, wanted)
+        if not missing:
+            return status
+        rejected = [
+            proxy
+            for proxy in status["proxies"]
+            if proxy["rejection"] and proxy["rejection"]["revision"] >= wanted
+        ]
+        if rejected:
+            reasons = "; ".join(
+                f"{proxy_name(each)} ({each['peer']}): {describe_rejection(each['rejection'])}"
+                for each in rejected
+            )
+            raise CommandError(
+                f"mesh {status['mesh']}: revision {wanted} was rejected by {reasons}", REFUSED
+            )
+        if time.monotonic() >= deadline:
+            raise CommandError(
+                f"mesh {status['mesh']}: after {timeout_seconds:g} s, revision {wanted} is missing "
+                f"at {missing}",
+                REFUSED,
+            )
+        if missing != reported:
+            reported = missing
+            report(f"waiting for revision {wanted} at {missing}")
+        time.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def find_missing(status: Mapping[str, Any], revision: int) -> str:
+    """Who has not acknowledged a revision, in words; empty where everybody has."""
+    if status["revision"] < revision:
+        return f"the control plane itself, which is at {status['revision']}"
+    behind = [
+        f"{proxy_name(proxy)} ({proxy['peer']}, at {proxy['acknowledged_revision'] or 'none'})"
+        for proxy in status["proxies"]
+        if (proxy["acknowledged_revision"] or 0) < revision
+    ]
+    more = f" and {len(behind) - 5} more" if len(behind) > 5 else ""
+    return ", ".join(behind[:5]) + more

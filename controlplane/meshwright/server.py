@@ -1,0 +1,264 @@
+"""The whole control plane in one process: the API over HTTP, ADS over gRPC, one store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import math
+import signal
+import socket
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from meshwright.access.certificates import Certificate
+from meshwright.access.guard import Guard
+from meshwright.access.settings import AccessSettings
+from meshwright.api.admission import Admission, Limits
+from meshwright.api.app import build_app
+from meshwright.api.batches import Batches
+from meshwright.api.connections import IDLE_FACTOR, MAX_HEAD_BYTES, build_protocol
+from meshwright.api.operations import Operations
+from meshwright.api.operator import MAX_APPLY_BYTES, OperatorApi
+from meshwright.graph.findings import find_problems
+from meshwright.graph.quotas import Quotas
+from meshwright.meshes import Meshes
+from meshwright.model.resources import MeshKey
+from meshwright.store import open_store
+from meshwright.xds.distribution import Distribution
+from meshwright.xds.server import XdsServer
+
+_log = structlog.get_logger("meshwright")
+
+_STOP_GRACE_SECONDS: Final = 1.0
+_FOLLOW_SECONDS: Final = 0.5
+"""How often the store is asked whether another process has written to it."""
+
+
+class ServeError(Exception):
+    """The control plane can't start; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `meshwright serve` is told.
+
+    Attributes:
+        api: `HOST:PORT` of the App Mesh API; port 0 takes any that is free.
+        xds: `HOST:PORT` of ADS.
+        store: The store's URL.
+        account_id: The account that callers act for and that owns their meshes.
+        region: The region that stands in ARNs.
+        access: Who may call the API, and over what.
+        limits: How much the API takes on at once, and how long a client may take.
+        quotas: How many resources there may be.
+    """
+
+    api: str
+    xds: str
+    store: str
+    account_id: str
+    region: str
+    access: AccessSettings = field(default_factory=AccessSettings)
+    limits: Limits = field(default_factory=Limits)
+    quotas: Quotas = field(default_factory=Quotas)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then stop cleanly.
+
+    Raises:
+        ServeError: An address can't be bound.
+        AccessSettingsError: Keys or certificates can't be used, or an address is not safe.
+        StoreError: The store can't be opened.
+    """
+    api_host, api_port = parse_address(settings.api, "--api")
+    xds_host, xds_port = parse_address(settings.xds, "--xds")
+    settings.access.require_safe(settings.api, is_loopback=_is_loopback(api_host))
+    if not _is_loopback(xds_host):
+        raise ServeError(
+            f"--xds {settings.xds!r}: this version has no access control for proxies yet, so ADS "
+            "is served at loopback addresses only; use 127.0.0.1"
+        )
+    guard = Guard(settings.access.open_keys(settings.account_id), account_id=settings.account_id)
+    certificate = settings.access.open_certificate()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with contextlib.closing(open_store(settings.store)) as store:
+        meshes = Meshes(store)
+        distribution = Distribution(meshes)
+        await asyncio.to_thread(meshes.catch_up_all)
+        account_id, region, quotas = settings.account_id, settings.region, settings.quotas
+        operations = Operations(meshes, account_id=account_id, region=region, quotas=quotas)
+        operator = OperatorApi(
+            meshes,
+            Batches(meshes, account_id=account_id, region=region, quotas=quotas),
+            account_id=settings.account_id,
+            count_proxies=lambda mesh: len(distribution.proxies(mesh)),
+        )
+        with _listen(api_host, api_port) as api_socket:
+            app = build_app(
+                operations, lambda mesh: render_status(meshes, distribution, mesh), operator
+            )
+            api = _build_api(app, guard, settings.limits, certificate)
+            xds = XdsServer(distribution, account_id=settings.account_id)
+            xds_address = _bind_xds(xds, xds_host, xds_port)
+            await xds.start()
+            serving = asyncio.create_task(api.serve(sockets=[api_socket]))
+            chores = [asyncio.create_task(_follow(meshes))]
+            if certificate is not None:
+                chores.append(asyncio.create_task(_watch(certificate)))
+            _log.info(
+                "serving",
+                api=_render_address(*api_socket.getsockname()[:2]),
+                xds=xds_address,
+                store=store.url,
+                tls=certificate is not None,
+                access="keys" if guard.has_keys else "open",
+            )
+            await stop.wait()
+            for chore in chores:
+                chore.cancel()
+            api.should_exit = True
+            await asyncio.gather(serving, xds.stop(_STOP_GRACE_SECONDS))
+    _log.info("stopped")
+
+
+def _build_api(
+    app: Starlette, guard: Guard, limits: Limits, certificate: Certificate | None
+) -> _ApiServer:
+    config = uvicorn.Config(
+        Admission(app, guard, limits, large_bodies={"/meshwright/v1/apply": MAX_APPLY_BYTES}),
+        # By name and not "auto": the limits of connections are made for this implementation.
+        http=build_protocol(limits),
+        ws="none",
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_keep_alive=math.ceil(limits.request_seconds * IDLE_FACTOR),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=int(_STOP_GRACE_SECONDS),
+    )
+    if certificate is not None:
+        config.load()
+        config.ssl = certificate.context
+    return _ApiServer(config)
+
+
+class _ApiServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: both servers are stopped together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals alone."""
+        yield
+
+
+async def _follow(meshes: Meshes) -> None:
+    """Take over what other processes write to the store."""
+    while True:
+        await asyncio.sleep(_FOLLOW_SECONDS)
+        try:
+            await asyncio.to_thread(meshes.catch_up_all)
+        except Exception:
+            _log.exception("unexpected_error", doing="following the store")
+
+
+async def _watch(certificate: Certificate) -> None:
+    """Take over a certificate that was renewed."""
+    while True:
+        await asyncio.sleep(_FOLLOW_SECONDS)
+        try:
+            certificate.refresh()
+        except Exception:
+            _log.exception("unexpected_error", doing="reloading the TLS certificate")
+
+
+def parse_address(text: str, option: str) -> tuple[str, int]:
+    """`HOST:PORT` or `[IPV6]:PORT`, taken apart.
+
+    Raises:
+        ServeError: It is no such address.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ServeError(f"{option} {text!r}: expected HOST:PORT, for instance 127.0.0.1:4580")
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise ServeError(f"{option} {text!r}: HOST must be an IP address or localhost") from None
+    return str(address), int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only on sockets that name TCP as their protocol; with it
+    # on, a delayed acknowledgement holds every answer's body back for 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # Whoever reads the address in the log may connect at once, and waits instead of failing.
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"--api {_render_address(host, port)} can't be bound: {error.strerror}"
+        ) from error
+    return listener
+
+
+def _bind_xds(xds: XdsServer, host: str, port: int) -> str:
+    address = _render_address(host, port)
+    try:
+        return _render_address(host, xds.bind(address))
+    except RuntimeError as error:
+        raise ServeError(f"--xds {address} can't be bound: is another process there?") from error
+
+
+def _render_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def render_status(
+    meshes: Meshes, distribution: Distribution, mesh: MeshKey
+) -> Mapping[str, Any] | None:
+    """The status of a mesh: its revision, findings and proxies; None where it does not exist."""
+    graph = meshes.graph(mesh)
+    if graph.mesh is None:
+        return None
+    return {
+        "mesh": mesh.name,
+        "revision": graph.head.revision,
+        "committed_at": _render_time(graph.head.committed_at),
+        "findings": [asdict(finding) for finding in find_problems(graph)],
+        "proxies": [_render_times(proxy) for proxy in distribution.proxies(mesh)],
+    }
+
+
+def _render_times(proxy: dict[str, Any]) -> dict[str, Any]:
+    rejection = proxy["rejection"]
+    return proxy | {
+        "connected_at": _render_time(proxy["connected_at"]),
+        "acknowledged_at": _render_time(proxy["acknowledged_at"]),
+        "rejection": rejection and rejection | {"at": _render_time(rejection["at"])},
+    }
+
+
+def _render_time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

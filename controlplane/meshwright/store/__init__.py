@@ -1,0 +1,25 @@
+"""Where what users said is kept: one interface, several engines."""
+
+from meshwright.store.interface import (
+    Change,
+    MeshHead,
+    MeshState,
+    RevisionConflictError,
+    Store,
+    StoredAnswer,
+    StoreError,
+    StoreLimitError,
+)
+from meshwright.store.opening import open_store
+
+__all__ = [
+    "Change",
+    "MeshHead",
+    "MeshState",
+    "RevisionConflictError",
+    "Store",
+    "StoreError",
+    "StoreLimitError",
+    "StoredAnswer",
+    "open_store",
+]

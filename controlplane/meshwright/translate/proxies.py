@@ -1,0 +1,92 @@
+"""Who a proxy is and what surrounds it, as its node message says."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, cast
+
+from meshwright.model.resources import ResourceKey, parse_resource_id
+
+METADATA_KEY: Final = "meshwright"
+EGRESS_PORT: Final = 15001
+INGRESS_PORT: Final = 15000
+
+
+class Interception(StrEnum):
+    """How an application's traffic gets into its proxy."""
+
+    TRANSPARENT = "transparent"
+    """iptables redirects it to ports 15000 and 15001, as in a task or pod under App Mesh."""
+
+    EXPLICIT = "explicit"
+    """The proxy binds the declared ports itself, and the application uses it as an HTTP proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One proxy, as far as its configuration depends on it. Equal proxies get equal resources.
+
+    Attributes:
+        key: The virtual node or virtual gateway that it belongs to.
+        interception: How traffic gets into it.
+        listener_address: The address that its listeners bind.
+        application_address: Where its application listens.
+    """
+
+    key: ResourceKey
+    interception: Interception = Interception.TRANSPARENT
+    listener_address: str = "0.0.0.0"  # noqa: S104 - inside its task, pod or host, as in App Mesh
+    application_address: str = "127.0.0.1"
+
+
+def parse_proxy(node_id: str, metadata: Mapping[str, Any], *, account_id: str) -> Proxy:
+    """Read a proxy from its node's id and metadata.
+
+    Args:
+        node_id: The resource's ARN, or its `mesh/MESH/virtualNode/NAME` suffix.
+        metadata: The node's metadata; what is under `meshwright` is looked at: `interception`,
+            `listener_address` and `application_address`.
+        account_id: The owner of meshes that the id names without one.
+
+    Raises:
+        ValueError: The id or the metadata can't be read; the message says what was expected.
+    """
+    key = parse_resource_id(node_id, account_id=account_id)
+    said = metadata.get(METADATA_KEY, {})
+    if not isinstance(said, Mapping):
+        message = f"node metadata {METADATA_KEY!r} must be an object, got {said!r}"
+        raise ValueError(message)  # noqa: TRY004 - what came over the wire is a bad value
+    settings = cast("Mapping[str, Any]", said)
+    unknown = settings.keys() - {"interception", "listener_address", "application_address"}
+    if unknown:
+        raise ValueError(
+            f"node metadata {METADATA_KEY!r} has unknown members {sorted(unknown)}; known are "
+            "interception, listener_address and application_address"
+        )
+    try:
+        interception = Interception(settings.get("interception", Interception.TRANSPARENT))
+    except ValueError:
+        raise ValueError(
+            f"node metadata {METADATA_KEY}.interception must be transparent or explicit, got "
+            f"{settings['interception']!r}"
+        ) from None
+    default = Proxy(key)
+    return Proxy(
+        key,
+        interception,
+        _parse_address(settings, "listener_address", default.listener_address),
+        _parse_address(settings, "application_address", default.application_address),
+    )
+
+
+def _parse_address(settings: Mapping[str, Any], name: str, default: str) -> str:
+    text = settings.get(name, default)
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(
+            f"node metadata {METADATA_KEY}.{name} must be an IP address, got {text!r}"
+        ) from None

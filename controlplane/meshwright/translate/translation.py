@@ -1,0 +1,169 @@
+"""The translation itself: which resources a proxy gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from meshwright.graph import Graph
+from meshwright.model.resources import Kind, Resource
+from meshwright.translate.backends import Backend, Endpoint, backends_of
+from meshwright.translate.clusters import (
+    build_egress_cluster,
+    build_ingress_cluster,
+    build_open_egress_cluster,
+    build_original_destination_cluster,
+    build_self_redirect_cluster,
+)
+from meshwright.translate.gateways import (
+    build_gateway_routes,
+    gateway_routes_of,
+    redirect_protocol,
+)
+from meshwright.translate.listeners import (
+    build_egress_listener,
+    build_gateway_listeners,
+    build_ingress_listeners,
+)
+from meshwright.translate.names import open_egress_cluster_name
+from meshwright.translate.proxies import Interception, Proxy
+from meshwright.translate.routes import build_egress_routes, build_ingress_routes
+from meshwright.translate.tls import build_secrets, find_client_tls
+
+_DNS_CACHE: Final[dict[str, Any]] = {"name": "egress", "dns_lookup_family": "AUTO"}
+_LOOPBACK: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyResources:
+    """Everything that a proxy gets, by Envoy's kinds of resource; names are unique in each."""
+
+    clusters: tuple[Message, ...] = ()
+    endpoints: tuple[Message, ...] = ()
+    listeners: tuple[Message, ...] = ()
+    routes: tuple[Message, ...] = ()
+    secrets: tuple[Message, ...] = ()
+
+
+def translate(graph: Graph, proxy: Proxy) -> ProxyResources:
+    """The Envoy resources of one proxy.
+
+    A pure function: the same graph and proxy give equal resources, in the same order, on every
+    replica. A proxy gets what its backends or gateway routes need and nothing else.
+
+    Args:
+        graph: The mesh.
+        proxy: The proxy of one of its virtual nodes or virtual gateways.
+
+    Raises:
+        KeyError: The mesh has no such resource.
+    """
+    owner = graph.resources[proxy.key]
+    if owner.key.kind is Kind.VIRTUAL_GATEWAY:
+        return _translate_gateway(graph, owner, proxy)
+    if owner.key.kind is Kind.VIRTUAL_NODE:
+        return _translate_node(graph, owner, proxy)
+    raise KeyError(proxy.key)
+
+
+def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResources:
+    backends = backends_of(graph, node)
+    endpoints = _endpoints_of(backends)
+    listeners = node.spec.get("listeners", ())
+    open_cluster = _build_open_cluster(graph, proxy)
+    explicit = proxy.interception is Interception.EXPLICIT
+    return ProxyResources(
+        clusters=(
+            *(build_ingress_cluster(node, each, proxy.application_address) for each in listeners),
+            *_build_egress_clusters(graph, node, backends, endpoints),
+            *((open_cluster,) if open_cluster is not None else ()),
+        ),
+        listeners=(
+            *build_ingress_listeners(node, proxy),
+            build_egress_listener(
+                node,
+                proxy.listener_address,
+                original_destination=not explicit,
+                dns_cache=_DNS_CACHE if open_cluster is not None and explicit else None,
+            ),
+        ),
+        routes=(
+            *(build_ingress_routes(node, each) for each in listeners),
+            build_egress_routes(
+                node,
+                backends,
+                open_egress_cluster_name(node.key.mesh.name) if open_cluster is not None else None,
+            ),
+        ),
+        secrets=build_secrets(node, backends, endpoints),
+    )
+
+
+def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyResources:
+    """A virtual gateway's resources.
+
+    Its egress listener is for itself alone, so it is bound to loopback unless the proxy has an
+    address of its own.
+    """
+    backends = backends_of(graph, gateway)
+    endpoints = _endpoints_of(backends)
+    explicit = proxy.interception is Interception.EXPLICIT
+    egress_address = proxy.listener_address if explicit else _LOOPBACK
+    listeners = gateway.spec["listeners"]
+    protocols = {redirect_protocol(kind) for _, kind in gateway_routes_of(graph, gateway)}
+    pool = next(iter(listeners[0].get("connectionPool", {"": {}}).values()))
+    return ProxyResources(
+        clusters=(
+            *(
+                build_self_redirect_cluster(gateway, protocol, pool, egress_address)
+                for protocol in sorted(protocols)
+            ),
+            *_build_egress_clusters(graph, gateway, backends, endpoints),
+        ),
+        listeners=(
+            *build_gateway_listeners(gateway, proxy.listener_address),
+            build_egress_listener(gateway, egress_address),
+        ),
+        routes=(
+            *(build_gateway_routes(graph, gateway, each) for each in listeners),
+            build_egress_routes(gateway, backends, None),
+        ),
+        secrets=build_secrets(gateway, backends, endpoints),
+    )
+
+
+def _build_egress_clusters(
+    graph: Graph, owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
+) -> Iterator[Message]:
+    for endpoint in endpoints:
+        yield build_egress_cluster(graph, endpoint, find_client_tls(owner, backends, endpoint))
+
+
+def _endpoints_of(backends: tuple[Backend, ...]) -> list[Endpoint]:
+    """Every endpoint that a backend leads to, once, by the name of its cluster."""
+    endpoints = {
+        target.endpoint.cluster: target.endpoint
+        for backend in backends
+        for rule in backend.rules
+        for target in rule.targets
+    }
+    return [endpoints[name] for name in sorted(endpoints)]
+
+
+def _build_open_cluster(graph: Graph, proxy: Proxy) -> Message | None:
+    """Where requests to what is no backend go, if the mesh's egress filter allows all.
+
+    Redirected traffic goes where it wanted to go; explicit traffic to the host that it names.
+    Source: App Mesh user guide, meshes.md: the default is DROP_ALL.
+    """
+    mesh = graph.mesh
+    egress_filter = mesh.spec.get("egressFilter", {}).get("type") if mesh is not None else None
+    if egress_filter != "ALLOW_ALL":
+        return None
+    name = open_egress_cluster_name(proxy.key.mesh.name)
+    if proxy.interception is Interception.EXPLICIT:
+        return build_open_egress_cluster(name, _DNS_CACHE)
+    return build_original_destination_cluster(name)

@@ -1,0 +1,1 @@
+"""Distribution: what each proxy has been sent and has acknowledged, over ADS."""

@@ -1,0 +1,308 @@
+"""Who is connected, what each proxy should have, and what has become of it.
+
+transition of a mesh --> proxies it may have changed --(merged, shortly after)-->
+translate once per proxy --> offer to each of its streams --> stream wakes and sends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from meshwright.graph import Graph
+from meshwright.graph.graph import PROXY_KINDS
+from meshwright.meshes import Meshes, Transition
+from meshwright.model.resources import Kind, MeshKey, ResourceKey
+from meshwright.translate import Proxy, translate
+from meshwright.xds.resources import Snapshot, pack_snapshot
+from meshwright.xds.stream import Dialect, ProxyStream, Rejection
+from meshwright.xds.wire import Node, Request
+
+_log = structlog.get_logger("meshwright.xds")
+
+
+class UnknownProxyError(Exception):
+    """A proxy names a resource that is not there; the message says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How bursts of changes are merged.
+
+    Attributes:
+        quiet_seconds: A push waits until nothing has changed for so long ...
+        longest_seconds: ... but never longer than this after the first change.
+    """
+
+    quiet_seconds: float = 0.005
+    longest_seconds: float = 0.1
+
+
+@dataclass(slots=True)
+class ProxyRecord:
+    """What is remembered of a proxy's configurations, across its streams.
+
+    Attributes:
+        last_good: The last configuration that was acknowledged as a whole.
+        rejected: Type, name and version of what was refused.
+        rejection: The last refusal, until a later configuration is accepted.
+    """
+
+    last_good: Snapshot | None = None
+    rejected: set[tuple[str, str, str]] = field(default_factory=set[tuple[str, str, str]])
+    rejection: dict[str, Any] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One stream of one proxy.
+
+    Attributes:
+        proxy: The proxy.
+        node: What it said of itself.
+        peer: Where it comes from, as gRPC writes it.
+        arn: The ARN of its virtual node.
+        stream: Its state machine.
+        wake: Called when there may be something to send.
+        close: Called with a reason when the proxy's resource is gone.
+        connected_at: When it came, in seconds since the epoch.
+        acknowledged_revision: The revision whose configuration it last acknowledged whole.
+        acknowledged_at: When it did, in seconds since the epoch.
+    """
+
+    proxy: Proxy
+    node: Node
+    peer: str
+    arn: str
+    stream: ProxyStream
+    wake: Callable[[], None]
+    close: Callable[[str], None]
+    connected_at: float
+    acknowledged_revision: int | None = None
+    acknowledged_at: float | None = None
+
+
+class Distribution:
+    """Owns all streams' state. Lives in one event loop; only `note` may be called from elsewhere.
+
+    Args:
+        meshes: The meshes to distribute.
+        pace: How bursts of changes are merged.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self, meshes: Meshes, pace: Pace | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._meshes = meshes
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._graphs: dict[MeshKey, Graph] = {}
+        self._connections: dict[ResourceKey, list[Connection]] = {}
+        self._records: dict[Proxy, ProxyRecord] = {}
+        self._behind: set[MeshKey] = set()
+        self._dirty: set[ResourceKey] = set()
+        self._due_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        meshes.watch(self.note)
+
+    # Changes
+
+    def note(self, transition: Transition) -> None:
+        """Take note of a mesh's transition, from any thread."""
+        self._loop.call_soon_threadsafe(self._note, transition)
+
+    def _note(self, transition: Transition) -> None:
+        self._behind.add(transition.after.head.mesh)
+        self._dirty |= self._connections.keys() & transition.proxies
+        if not self._dirty:
+            self._distribute()
+            return
+        now = self._loop.time()
+        if self._timer is None:
+            self._due_at = now + self._pace.longest_seconds
+        else:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(
+            min(now + self._pace.quiet_seconds, self._due_at), self._distribute
+        )
+
+    def _distribute(self) -> None:
+        """Offer every proxy that a change may have touched what it should have now."""
+        self._timer = None
+        for mesh in self._behind:
+            self._graphs[mesh] = self._meshes.graph(mesh)
+        dirty, self._dirty, self._behind = self._dirty, set(), set()
+        for key in dirty:
+            if key in self._graph(key.mesh).resources:
+                self._offer(self._connections.get(key, []))
+            else:
+                for connection in list(self._connections.get(key, [])):
+                    connection.close(f"{key} was deleted from mesh {key.mesh.name!r}")
+
+    def _graph(self, mesh: MeshKey) -> Graph:
+        """The mesh as far as it has been distributed."""
+        return self._graphs.get(mesh) or self._graphs.setdefault(mesh, self._meshes.graph(mesh))
+
+    def _offer(self, connections: Iterable[Connection]) -> None:
+        snapshots: dict[Proxy, Snapshot] = {}
+        for connection in connections:
+            proxy = connection.proxy
+            try:
+                snapshot = snapshots.get(proxy) or self._snapshot(proxy)
+            except Exception:
+                # What one mesh holds must not keep the others' changes from their proxies; this
+                # proxy goes on with what it has.
+                _log.exception("unexpected_error", resource=connection.arn, peer=connection.peer)
+                continue
+            snapshots[proxy] = snapshot
+            connection.stream.offer(snapshot)
+            self._settle(connection)
+            connection.wake()
+
+    def _snapshot(self, proxy: Proxy) -> Snapshot:
+        """What a proxy should have; its last good configuration while it refuses the new one."""
+        graph = self._graph(proxy.key.mesh)
+        snapshot = pack_snapshot(translate(graph, proxy), graph.head.revision)
+        record = self._records.get(proxy)
+        if record is not None and record.last_good and record.rejected & snapshot.contents():
+            return record.last_good
+        return snapshot
+
+    # Streams
+
+    def connect(
+        self,
+        proxy: Proxy,
+        node: Node,
+        peer: str,
+        dialect: Dialect,
+        *,
+        wake: Callable[[], None],
+        close: Callable[[str], None],
+    ) -> Connection:
+        """Admit a proxy's stream.
+
+        Raises:
+            UnknownProxyError: The mesh has no such resource, or no proxy can be for it.
+        """
+        graph = self._graph(proxy.key.mesh)
+        resource = graph.resources.get(proxy.key)
+        if resource is None or proxy.key.kind not in PROXY_KINDS:
+            raise UnknownProxyError(_explain_unknown(graph, proxy.key))
+        connection = Connection(
+            proxy=proxy,
+            node=node,
+            peer=peer,
+            arn=resource.arn,
+            stream=ProxyStream(dialect, self._snapshot(proxy)),
+            wake=wake,
+            close=close,
+            connected_at=self._clock(),
+        )
+        self._connections.setdefault(proxy.key, []).append(connection)
+        _log.info("proxy_connected", node_id=node.id, resource=resource.arn, peer=peer)
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """Forget a stream; what its proxy acknowledged and refused is kept for its next one."""
+        connections = self._connections.get(connection.proxy.key, [])
+        connections.remove(connection)
+        if not connections:
+            del self._connections[connection.proxy.key]
+        _log.info(
+            "proxy_disconnected",
+            node_id=connection.node.id,
+            resource=connection.arn,
+            peer=connection.peer,
+        )
+
+    def receive(self, connection: Connection, request: Request) -> None:
+        """Take a request of a stream."""
+        rejection = connection.stream.receive(request)
+        if rejection is not None:
+            self._reject(connection, rejection)
+        self._settle(connection)
+
+    def _settle(self, connection: Connection) -> None:
+        stream = connection.stream
+        if not stream.settled:
+            return
+        revision = stream.target.revision
+        if connection.acknowledged_revision != revision:
+            connection.acknowledged_revision = revision
+            connection.acknowledged_at = self._clock()
+        record = self._records.setdefault(connection.proxy, ProxyRecord())
+        record.last_good = stream.target
+        if record.rejection is not None and revision > record.rejection["revision"]:
+            record.rejection = None
+
+    def _reject(self, connection: Connection, rejection: Rejection) -> None:
+        record = self._records.setdefault(connection.proxy, ProxyRecord())
+        revision = connection.stream.target.revision
+        record.rejected.update(
+            (rejection.type_url, name, version) for name, version in rejection.contents
+        )
+        record.rejection = {
+            "type": rejection.type_url.rpartition(".")[2],
+            "resources": sorted(name for name, _ in rejection.contents),
+            "detail": rejection.detail,
+            "revision": revision,
+            "at": self._clock(),
+        }
+        _log.error(
+            "proxy_rejected", resource=connection.arn, peer=connection.peer, **record.rejection
+        )
+        self._offer(
+            each
+            for each in self._connections[connection.proxy.key]
+            if each.proxy == connection.proxy
+        )
+
+    # Status
+
+    def proxies(self, mesh: MeshKey) -> list[dict[str, Any]]:
+        """The connected proxies of a mesh, as its status shows them; times in epoch seconds."""
+        return [
+            self._describe(connection)
+            for key in sorted(self._connections)
+            if key.mesh == mesh
+            for connection in self._connections[key]
+        ]
+
+    def _describe(self, connection: Connection) -> dict[str, Any]:
+        record = self._records.get(connection.proxy)
+        revision = connection.acknowledged_revision
+        rejection = record.rejection if record is not None else None
+        if revision is not None and connection.stream.settled and rejection is None:
+            # Later revisions did not concern this proxy: it has all there is for it.
+            revision = self._graph(connection.proxy.key.mesh).head.revision
+        return {
+            "resource": connection.arn,
+            "node_id": connection.node.id,
+            "peer": connection.peer,
+            "envoy_version": connection.node.envoy_version,
+            "connected_at": connection.connected_at,
+            "acknowledged_revision": revision,
+            "acknowledged_at": connection.acknowledged_at,
+            "rejection": rejection,
+        }
+
+
+def _explain_unknown(graph: Graph, key: ResourceKey) -> str:
+    kind = key.kind if key.kind in PROXY_KINDS else Kind.VIRTUAL_NODE
+    expected = f"expected mesh/{key.mesh.name}/{kind.value}/NAME or its ARN"
+    if graph.mesh is None:
+        return f"there is no mesh {key.mesh.name!r}; {expected} with a mesh that exists"
+    names = sorted(each.name for each in graph.resources if each.kind is kind)
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "") if names else "none"
+    return (
+        f"there is no {key} in mesh {key.mesh.name!r}; {expected}, with one of its {kind.label}s: "
+        f"{shown}"
+    )

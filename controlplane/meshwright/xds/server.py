@@ -1,0 +1,190 @@
+"""ADS over gRPC: sockets for the state machines."""
+# pyright: basic, reportAttributeAccessIssue=false
+# grpcio's stubs know neither grpc.aio.EOF nor the generic handlers' types.
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+import structlog
+
+from meshwright.translate import Proxy, parse_proxy
+from meshwright.xds.distribution import Connection, Distribution, UnknownProxyError
+from meshwright.xds.stream import Delta, Dialect, StateOfTheWorld
+from meshwright.xds.wire import Node, Request, parse_delta_request, parse_sotw_request
+
+_log = structlog.get_logger("meshwright.xds")
+
+SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+_OPTIONS: Final = (
+    # App Mesh's Envoy image pings every 10 s, with or without data; that must not be punished.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.so_reuseport", 0),
+)
+
+
+class XdsServer:
+    """The gRPC server.
+
+    Args:
+        distribution: What it gives out.
+        account_id: The owner of meshes that node ids name without one.
+    """
+
+    def __init__(self, distribution: Distribution, *, account_id: str) -> None:
+        self._distribution = distribution
+        self._account_id = account_id
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(
+                    SERVICE,
+                    {
+                        "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                            self._handler(parse_delta_request, Delta)
+                        ),
+                        "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(
+                            self._handler(parse_sotw_request, StateOfTheWorld)
+                        ),
+                    },
+                ),
+            )
+        )
+
+    def bind(self, address: str) -> int:
+        """Bind an address, `HOST:PORT`, and return the port.
+
+        Raises:
+            RuntimeError: It can't be bound.
+        """
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        await self._server.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Stop taking streams, and end those that are open after a while."""
+        await self._server.stop(grace_seconds)
+
+    def _handler(
+        self, parse: Callable[[bytes], Request], dialect: Callable[[], Dialect]
+    ) -> Callable[[Any, Any], Any]:
+        async def serve(_: Any, context: Any) -> None:
+            await _Exchange(self._distribution, self._account_id, parse, context).run(dialect())
+
+        return serve
+
+
+class _Exchange:
+    """One stream: a reader that feeds an inbox, and a loop that empties it and writes."""
+
+    def __init__(
+        self,
+        distribution: Distribution,
+        account_id: str,
+        parse: Callable[[bytes], Request],
+        context: Any,
+    ) -> None:
+        self._distribution = distribution
+        self._account_id = account_id
+        self._parse = parse
+        self._context = context
+        self._peer = str(context.peer())
+        self._inbox: asyncio.Queue[Request] = asyncio.Queue(maxsize=64)
+        self._stirred = asyncio.Event()
+        self._ended = False
+        self._closed_because: str | None = None
+
+    async def run(self, dialect: Dialect) -> None:
+        first = await self._read()
+        if first is None:
+            return
+        connection = await self._admit(first, dialect)
+        reader = asyncio.create_task(self._fill_inbox())
+        try:
+            self._distribution.receive(connection, first)
+            await self._serve(connection)
+        finally:
+            reader.cancel()
+            self._distribution.disconnect(connection)
+        if self._closed_because is not None:
+            await self._context.abort(grpc.StatusCode.NOT_FOUND, self._closed_because)
+
+    async def _read(self) -> Request | None:
+        data = await self._context.read()
+        if data is grpc.aio.EOF:
+            return None
+        try:
+            return self._parse(data)
+        except ValueError as error:
+            await self._context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
+
+    async def _admit(self, first: Request, dialect: Dialect) -> Connection:
+        node = first.node or Node("", {}, "")
+        try:
+            return self._distribution.connect(
+                self._parse_proxy(node),
+                node,
+                self._peer,
+                dialect,
+                wake=self._stirred.set,
+                close=self._close,
+            )
+        except UnknownProxyError as error:
+            code, reason = grpc.StatusCode.NOT_FOUND, f"node id {node.id!r}: {error}"
+        except ValueError as error:
+            code, reason = grpc.StatusCode.INVALID_ARGUMENT, f"node id {node.id!r}: {error}"
+        _log.warning("proxy_refused", node_id=node.id, peer=self._peer, reason=reason)
+        await self._context.abort(code, reason)
+        raise AssertionError("abort raises")
+
+    def _parse_proxy(self, node: Node) -> Proxy:
+        return parse_proxy(node.id, node.metadata, account_id=self._account_id)
+
+    def _close(self, reason: str) -> None:
+        self._closed_because = reason
+        self._stirred.set()
+
+    async def _fill_inbox(self) -> None:
+        try:
+            while (request := await self._read()) is not None:
+                await self._inbox.put(request)
+                self._stirred.set()
+        finally:
+            self._ended = True
+            self._stirred.set()
+
+    async def _serve(self, connection: Connection) -> None:
+        """Take requests and send what is due, until either side ends it."""
+        while self._closed_because is None:
+            while not self._inbox.empty():
+                self._distribution.receive(connection, self._inbox.get_nowait())
+            for response in connection.stream.next_responses():
+                await self._context.write(response.data)
+                _log.info(
+                    "push",
+                    resource=connection.arn,
+                    peer=self._peer,
+                    type=response.type_url.rpartition(".")[2],
+                    sent=[each.name for each in response.update.changed],
+                    versions={each.name: each.version for each in response.update.changed},
+                    removed=list(response.update.removed),
+                    revision=connection.stream.target.revision,
+                    nonce=response.nonce,
+                )
+            if self._ended and self._inbox.empty():
+                return
+            await self._stirred.wait()
+            self._stirred.clear()

@@ -1,0 +1,300 @@
+"""One proxy's stream as a state machine without sockets: requests in, responses out.
+
+    receive(request) --> subscriptions --+
+                                         +--> next_responses() --> the wire
+    offer(snapshot) ---> target ---------+
+
+Both dialects share everything but how they read a subscription and write a response; those two
+are the small classes at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from meshwright.xds.resources import (
+    CLUSTER,
+    ENDPOINT,
+    LISTENER,
+    SECRET,
+    TYPES,
+    PackedResource,
+    Snapshot,
+    digest_versions,
+)
+from meshwright.xds.subscription import WILDCARD, Subscription, Update
+from meshwright.xds.wire import Request, render_delta_response, render_sotw_response
+
+_WHOLE: Final = frozenset({CLUSTER, LISTENER})
+"""The types of which a state-of-the-world response holds everything ("Resource types")."""
+
+_NOTHING: Final = Subscription()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response to be written to the wire.
+
+    Attributes:
+        type_url: The type that it is about.
+        nonce: Its nonce.
+        update: What it changes for the proxy.
+        data: It, serialized.
+    """
+
+    type_url: str
+    nonce: str
+    update: Update
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A response that the proxy refused (NACK).
+
+    Attributes:
+        type_url: The type that it was about.
+        contents: Name and version of the resources in it.
+        detail: The proxy's words.
+    """
+
+    type_url: str
+    contents: frozenset[tuple[str, str]]
+    detail: str
+
+
+class Dialect(Protocol):
+    """What tells delta from state of the world."""
+
+    def subscribe(
+        self, subscription: Subscription, request: Request, snapshot: Snapshot, *, first: bool
+    ) -> None:
+        """Change a subscription as a request says."""
+        ...
+
+    def render(
+        self,
+        type_url: str,
+        nonce: str,
+        subscription: Subscription,
+        update: Update,
+        target: Snapshot,
+    ) -> bytes:
+        """A response with an update, serialized."""
+        ...
+
+
+class ProxyStream:
+    """What one stream has asked for, has been sent and has acknowledged.
+
+    Args:
+        dialect: Delta or state of the world.
+        target: What the proxy should come to have.
+    """
+
+    def __init__(self, dialect: Dialect, target: Snapshot) -> None:
+        self._dialect = dialect
+        self._subscriptions: dict[str, Subscription] = {}
+        self._responses = 0
+        self.target = target
+
+    def receive(self, request: Request) -> Rejection | None:
+        """Take a request: a subscription, an acknowledgement or a rejection, or several at once.
+
+        Returns:
+            The rejection, where it is one.
+        """
+        first = request.type_url not in self._subscriptions
+        subscription = self._subscriptions.setdefault(request.type_url, Subscription())
+        rejection = None
+        # A NACK is known by its error detail, never by its version ("ACK and NACK semantics").
+        if request.nonce and not first:
+            in_flight = subscription.in_flight
+            if in_flight is None or in_flight.nonce != request.nonce:
+                # "Resource updates": a stale nonce is not answered; in state of the world the
+                # names beside it are stale as well, while delta's are changes that still count.
+                if isinstance(self._dialect, StateOfTheWorld) and in_flight is not None:
+                    return None
+            elif request.error is not None:
+                contents = frozenset(
+                    (resource.name, resource.version) for resource in in_flight.update.changed
+                )
+                rejection = Rejection(request.type_url, contents, request.error)
+                subscription.refused()
+            else:
+                subscription.acknowledged()
+        self._dialect.subscribe(subscription, request, self.target, first=first)
+        return rejection
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Set what the proxy should come to have; what is not sent yet of the last is skipped."""
+        self.target = snapshot
+
+    @property
+    def settled(self) -> bool:
+        """Whether the proxy has acknowledged everything that it should have, and nothing else."""
+        if any(subscription.in_flight for subscription in self._subscriptions.values()):
+            return False
+        return all(self._holds_all(type_url) for type_url in TYPES)
+
+    def _holds_all(self, type_url: str) -> bool:
+        subscription = self._subscriptions.get(type_url, _NOTHING)
+        versions = {
+            name: resource.version for name, resource in self.target.of_type(type_url).items()
+        }
+        answered = not subscription.asked and not subscription.owes_answer
+        return answered and subscription.held == versions
+
+    def next_responses(self) -> list[Response]:
+        """The responses that may be sent now; they count as sent."""
+        return [self._respond(type_url, update) for type_url, update in list(self._due())]
+
+    def _due(self) -> Iterator[tuple[str, Update]]:
+        """Make before break: a type waits until the types that it refers to are acknowledged.
+
+        Endpoints and secrets wait for nobody: clusters and listeners that were sent need them to
+        get ready. Removals come when nothing is left to add, and what refers goes first.
+        """
+        waiting = False
+        for type_url in TYPES:
+            subscription = self._subscriptions.get(type_url)
+            if subscription is None:
+                continue
+            update = subscription.find_additions(self.target.of_type(type_url))
+            free = type_url in (ENDPOINT, SECRET) or not waiting
+            if update is not None and subscription.in_flight is None and free:
+                yield type_url, update
+            waiting = waiting or update is not None or subscription.in_flight is not None
+        if waiting:
+            return
+        for type_url in reversed(TYPES):
+            subscription = self._subscriptions.get(type_url)
+            if subscription is not None:
+                update = subscription.find_removals(self.target.of_type(type_url))
+                if update is not None:
+                    yield type_url, update
+                    return
+
+    def _respond(self, type_url: str, update: Update) -> Response:
+        subscription = self._subscriptions[type_url]
+        self._responses += 1
+        nonce = str(self._responses)
+        data = self._dialect.render(type_url, nonce, subscription, update, self.target)
+        subscription.sent(nonce, update)
+        if type_url == CLUSTER:
+            self._expect_endpoints_again(update)
+        return Response(type_url, nonce, update, data)
+
+    def _expect_endpoints_again(self, update: Update) -> None:
+        """An updated cluster warms anew and needs its endpoints sent again.
+
+        Source: "Eventual consistency considerations" and "Resource warming".
+        """
+        endpoints = self._subscriptions.get(ENDPOINT)
+        if endpoints is not None:
+            for resource in update.changed:
+                endpoints.held.pop(resource.name, None)
+
+
+class Delta:
+    """The incremental dialect (`DeltaAggregatedResources`)."""
+
+    def subscribe(
+        self, subscription: Subscription, request: Request, snapshot: Snapshot, *, first: bool
+    ) -> None:
+        """Add and remove names; a first request without names is a wildcard."""
+        if first:
+            subscription.held.update(request.held_versions)
+            if not request.names and request.type_url in _WHOLE:
+                subscription.wildcard = True
+            subscription.owes_answer = subscription.wildcard and not request.held_versions
+        subscription.subscribe(request.names)
+        if first:
+            # "initial_resource_versions": what is unchanged since the last stream is not sent.
+            current = snapshot.of_type(request.type_url)
+            subscription.asked.difference_update(
+                name
+                for name, version in request.held_versions.items()
+                if name in current and current[name].version == version
+            )
+        subscription.unsubscribe(request.unsubscribed)
+
+    def render(
+        self,
+        type_url: str,
+        nonce: str,
+        subscription: Subscription,
+        update: Update,
+        target: Snapshot,
+    ) -> bytes:
+        """Only what changed."""
+        del subscription, target
+        return render_delta_response(type_url, nonce, update.changed, update.removed)
+
+
+class StateOfTheWorld:
+    """The dialect of `StreamAggregatedResources`, which App Mesh's Envoy image speaks."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, dict[tuple[str, str], PackedResource]] = {}
+
+    def subscribe(
+        self, subscription: Subscription, request: Request, snapshot: Snapshot, *, first: bool
+    ) -> None:
+        """Take the names as the whole subscription; for some types none at all means everything."""
+        if first and request.type_url in _WHOLE and not request.names:
+            subscription.wildcard = True
+        names = set(request.names) - {WILDCARD}
+        if WILDCARD in request.names:
+            subscription.wildcard = True
+        subscription.unsubscribe(subscription.names - names)
+        subscription.subscribe(names - subscription.names)
+        if first:
+            self._begin(subscription, request, snapshot)
+        if request.type_url not in _WHOLE:
+            # This dialect has no way to say that a resource does not exist.
+            subscription.asked.intersection_update(snapshot.of_type(request.type_url))
+
+    def _begin(self, subscription: Subscription, request: Request, snapshot: Snapshot) -> None:
+        """Believe a proxy that has exactly what it should have from an earlier stream."""
+        current = subscription.wanted(snapshot.of_type(request.type_url))
+        if request.version and request.version == digest_versions(current.values()):
+            subscription.held.update({each.name: each.version for each in current.values()})
+            subscription.asked.difference_update(current)
+            self._last[request.type_url] = _by_content(current.values())
+        else:
+            subscription.owes_answer = request.type_url in _WHOLE
+
+    def render(
+        self,
+        type_url: str,
+        nonce: str,
+        subscription: Subscription,
+        update: Update,
+        target: Snapshot,
+    ) -> bytes:
+        """Of clusters and listeners everything, of the others what changed.
+
+        What is to be removed stays in the response until its turn to go has come.
+        """
+        wanted = subscription.wanted(target.of_type(type_url))
+        if type_url not in _WHOLE:
+            version = digest_versions(wanted.values())
+            return render_sotw_response(type_url, nonce, version, update.changed)
+        known = self._last.get(type_url, {}) | _by_content(wanted.values())
+        versions = subscription.held | {each.name: each.version for each in update.changed}
+        whole = [
+            known[content]
+            for content in versions.items()
+            if content in known and content[0] not in update.removed
+        ]
+        self._last[type_url] = _by_content(whole)
+        return render_sotw_response(type_url, nonce, digest_versions(whole), whole)
+
+
+def _by_content(
+    resources: Iterable[PackedResource],
+) -> dict[tuple[str, str], PackedResource]:
+    return {(resource.name, resource.version): resource for resource in resources}

@@ -1,0 +1,137 @@
+"""One stream's subscription to one type of resource: what was asked, sent and acknowledged.
+
+Rules are cited from the xDS protocol document by the titles of its sections:
+https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from meshwright.xds.resources import PackedResource
+
+WILDCARD = "*"
+UNKNOWN = ""
+"""The version of a resource of which nobody knows whether the proxy took it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one response says about a type.
+
+    Attributes:
+        changed: Resources that the proxy does not have in this version, or asked for again.
+        removed: Names that the proxy should forget, or asked for in vain.
+    """
+
+    changed: tuple[PackedResource, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A response that is neither acknowledged nor rejected yet: its nonce and what it said."""
+
+    nonce: str
+    update: Update
+
+
+@dataclass(slots=True)
+class Subscription:
+    """The state of one type on one stream. At most one response is in flight at a time.
+
+    Attributes:
+        wildcard: Everything that there is, is wanted.
+        names: These are wanted by name.
+        held: The version of each resource that the proxy has, or has been sent.
+        asked: Names that the proxy asked for and that no response has dealt with yet.
+        owes_answer: The first request has to be answered even where there is nothing to send:
+            until then the proxy waits with everything else ("Resource warming").
+        rejected: Names with the versions that the proxy rejected; they are not sent again.
+        in_flight: The response that the proxy has not answered yet.
+    """
+
+    wildcard: bool = False
+    names: set[str] = field(default_factory=set[str])
+    held: dict[str, str] = field(default_factory=dict[str, str])
+    asked: set[str] = field(default_factory=set[str])
+    owes_answer: bool = False
+    rejected: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    in_flight: InFlight | None = None
+
+    def subscribe(self, names: Iterable[str]) -> None:
+        """Want names, and have them answered even where the proxy has them.
+
+        "Subscribing to resources": a name that is subscribed to again is sent again.
+        """
+        for name in names:
+            if name == WILDCARD:
+                self.wildcard = True
+            else:
+                self.names.add(name)
+                self.asked.add(name)
+
+    def unsubscribe(self, names: Iterable[str]) -> None:
+        """Stop wanting names; the proxy has forgotten them by itself."""
+        for name in names:
+            if name == WILDCARD:
+                self.wildcard = False
+                for held in self.held.keys() - self.names:
+                    del self.held[held]
+            else:
+                self.names.discard(name)
+                self.asked.discard(name)
+                if not self.wildcard:
+                    self.held.pop(name, None)
+
+    def wanted(self, resources: Mapping[str, PackedResource]) -> Mapping[str, PackedResource]:
+        """The part of what there is that the proxy subscribed to."""
+        if self.wildcard:
+            return resources
+        return {name: resources[name] for name in self.names if name in resources}
+
+    def find_additions(self, resources: Mapping[str, PackedResource]) -> Update | None:
+        """What the proxy lacks, has in another version, or asked for again; None if nothing."""
+        wanted = self.wanted(resources)
+        changed = tuple(
+            resource
+            for name, resource in wanted.items()
+            if (self.held.get(name) != resource.version or name in self.asked)
+            and (name, resource.version) not in self.rejected
+        )
+        # "Knowing when a requested resource does not exist": a delta client is told at once.
+        missing = tuple(sorted(self.asked - wanted.keys()))
+        return Update(changed, missing) if changed or missing or self.owes_answer else None
+
+    def find_removals(self, resources: Mapping[str, PackedResource]) -> Update | None:
+        """What the proxy has and should forget; None if nothing."""
+        removed = tuple(sorted(self.held.keys() - self.wanted(resources).keys()))
+        return Update((), removed) if removed else None
+
+    def sent(self, nonce: str, update: Update) -> None:
+        """Take note of a response."""
+        self.in_flight = InFlight(nonce, update)
+        self.owes_answer = False
+        for resource in update.changed:
+            self.held[resource.name] = resource.version
+        for name in update.removed:
+            self.held.pop(name, None)
+        self.asked.difference_update(resource.name for resource in update.changed)
+        self.asked.difference_update(update.removed)
+
+    def acknowledged(self) -> None:
+        """Take note that the response in flight was accepted."""
+        self.in_flight = None
+
+    def refused(self) -> None:
+        """Take note that the response in flight was rejected.
+
+        Envoy applies what it can of a response and rejects it for the rest, so that nobody knows
+        which versions the proxy has now: they count as unknown, and what is right is sent anew.
+        """
+        response = self.in_flight
+        self.in_flight = None
+        for resource in response.update.changed if response is not None else ():
+            self.rejected.add((resource.name, resource.version))
+            self.held[resource.name] = UNKNOWN

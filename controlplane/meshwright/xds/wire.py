@@ -1,0 +1,134 @@
+"""Requests and responses of both ADS dialects: from bytes, and to bytes."""
+# pyright: basic, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.json_format import MessageToDict
+
+from meshwright.xds.resources import PackedResource, encode_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What a proxy says of itself.
+
+    Attributes:
+        id: Its node id.
+        metadata: Its node metadata as JSON.
+        envoy_version: Its build's version, or its user agent, or empty.
+    """
+
+    id: str
+    metadata: Mapping[str, Any]
+    envoy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request of either dialect.
+
+    Attributes:
+        type_url: The type that it is about.
+        node: Who asks; only the first request of a stream needs to say.
+        nonce: The nonce of the response that it answers; empty where it answers none.
+        error: Why the proxy rejected that response; None where it did not.
+        names: Delta: the names newly subscribed to. State of the world: all names wanted.
+        unsubscribed: Delta: names no longer wanted.
+        held_versions: Delta: what the proxy has from an earlier stream, by name.
+        version: State of the world: the version that the proxy last accepted.
+    """
+
+    type_url: str
+    node: Node | None = None
+    nonce: str = ""
+    error: str | None = None
+    names: tuple[str, ...] = ()
+    unsubscribed: tuple[str, ...] = ()
+    held_versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    version: str = ""
+
+
+def parse_delta_request(data: bytes) -> Request:
+    """A `DeltaDiscoveryRequest`.
+
+    Raises:
+        ValueError: The bytes are none.
+    """
+    message = _parse(discovery_pb2.DeltaDiscoveryRequest, data)
+    return Request(
+        type_url=message.type_url,
+        node=_parse_node(message),
+        nonce=message.response_nonce,
+        error=message.error_detail.message if message.HasField("error_detail") else None,
+        names=tuple(message.resource_names_subscribe),
+        unsubscribed=tuple(message.resource_names_unsubscribe),
+        held_versions=dict(message.initial_resource_versions),
+    )
+
+
+def parse_sotw_request(data: bytes) -> Request:
+    """A `DiscoveryRequest`.
+
+    Raises:
+        ValueError: The bytes are none.
+    """
+    message = _parse(discovery_pb2.DiscoveryRequest, data)
+    return Request(
+        type_url=message.type_url,
+        node=_parse_node(message),
+        nonce=message.response_nonce,
+        error=message.error_detail.message if message.HasField("error_detail") else None,
+        names=tuple(message.resource_names),
+        version=message.version_info,
+    )
+
+
+def _parse(kind: Any, data: bytes) -> Any:
+    try:
+        return kind.FromString(data)
+    except Exception as error:  # protobuf's DecodeError is no subclass of ValueError
+        raise ValueError(f"the bytes are no {kind.DESCRIPTOR.full_name}") from error
+
+
+def _parse_node(message: Any) -> Node | None:
+    if not message.HasField("node"):
+        return None
+    node = message.node
+    version = node.user_agent_version
+    if node.HasField("user_agent_build_version"):
+        number = node.user_agent_build_version.version
+        version = f"{number.major_number}.{number.minor_number}.{number.patch}"
+    return Node(node.id, MessageToDict(node.metadata), version)
+
+
+def render_delta_response(
+    type_url: str, nonce: str, changed: Iterable[PackedResource], removed: Iterable[str]
+) -> bytes:
+    """A `DeltaDiscoveryResponse` made of already serialized resources."""
+    head = discovery_pb2.DeltaDiscoveryResponse(
+        type_url=type_url, nonce=nonce, removed_resources=list(removed)
+    )
+    return head.SerializeToString() + b"".join(
+        encode_bytes(
+            2,
+            encode_bytes(1, resource.version.encode())
+            + encode_bytes(2, resource.any_bytes)
+            + encode_bytes(3, resource.name.encode()),
+        )
+        for resource in changed
+    )
+
+
+def render_sotw_response(
+    type_url: str, nonce: str, version: str, resources: Iterable[PackedResource]
+) -> bytes:
+    """A `DiscoveryResponse` made of already serialized resources."""
+    head = discovery_pb2.DiscoveryResponse(type_url=type_url, nonce=nonce, version_info=version)
+    return head.SerializeToString() + b"".join(
+        encode_bytes(2, resource.any_bytes) for resource in resources
+    )

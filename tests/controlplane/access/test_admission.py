@@ -1,0 +1,76 @@
+"""The door as a layer around an application, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from meshwright.access.guard import Guard
+from meshwright.access.keys import FixedKeys
+from meshwright.api.admission import Admission, Limits
+from tests.controlplane.access.requests import KEY, NOW, Arrived, sign
+
+
+async def succeed(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that carries out everything."""
+    await Response("{}")(scope, receive, send)
+
+
+@pytest.fixture
+def door() -> Admission:
+    """A door that knows one key."""
+    guard = Guard(FixedKeys([KEY]), account_id=KEY.account_id, clock=lambda: NOW)
+    return Admission(succeed, guard, Limits(), large_bodies={})
+
+
+def visit(door: Admission, arrived: Arrived, *, leaves: bool = False) -> int:
+    """Send a request, perhaps without waiting for the answer, and return its status."""
+    head = arrived.head
+    scope: Scope = {
+        "type": "http",
+        "method": head.method,
+        "path": head.path,
+        "raw_path": head.path.encode(),
+        "query_string": head.query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in head.headers],
+    }
+    incoming: Iterator[Message] = iter(
+        [{"type": "http.request", "body": arrived.body, "more_body": False}]
+    )
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        message = next(incoming, None)
+        if message is not None:
+            return message
+        if not leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(door(scope, receive, send))
+    return int(sent[0]["status"])
+
+
+def test_a_write_is_admitted_once(door: Admission):
+    assert [visit(door, sign()), visit(door, sign())] == [200, 403]
+
+
+def test_a_write_whose_sender_was_gone_before_the_answer_may_be_retried(door: Admission):
+    assert [visit(door, sign(), leaves=True), visit(door, sign())] == [200, 200]
+
+
+def test_a_read_is_admitted_as_often_as_it_is_sent(door: Admission):
+    request = sign("GET", body=b"")
+
+    assert [visit(door, request), visit(door, request)] == [200, 200]
+
+
+def test_an_altered_body_is_not_admitted(door: Admission):
+    assert visit(door, Arrived(sign().head, b"{}")) == 403

@@ -1,0 +1,126 @@
+"""Golden pairs: a mesh as YAML beside the Envoy resources that it becomes.
+
+A folder in `testdata/` is a case: `mesh.yaml`, the findings, and for each virtual node and
+virtual gateway its resources by type under explicit interception; where the case has `transparent`
+in its name, under transparent. `pytest tests/controlplane/translate --rewrite-golden` writes them
+anew.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import yaml
+
+from meshwright.graph import Graph
+from meshwright.graph.findings import find_problems
+from meshwright.graph.graph import PROXY_KINDS
+from meshwright.offline import load_graph
+from meshwright.translate import Interception, Proxy, ProxyResources, translate
+from meshwright.translate.static import render_resource, render_static
+
+TESTDATA = Path(__file__).parent / "testdata"
+CASES = sorted(path.parent for path in TESTDATA.glob("*/mesh.yaml"))
+
+
+def proxies_of(case: Path, graph: Graph) -> dict[str, Proxy]:
+    """The proxies of a case, by the name of their virtual node or virtual gateway."""
+    keys = [key for key in graph.resources if key.kind in PROXY_KINDS]
+    if "transparent" in case.name:
+        return {key.name: Proxy(key) for key in keys}
+    return {key.name: Proxy(key, Interception.EXPLICIT, "127.0.1.1", "127.0.2.1") for key in keys}
+
+
+def expected_files(case: Path) -> dict[str, str]:
+    """What the translation says the files of a case should hold, by their path in it."""
+    graph = load_graph((case / "mesh.yaml").read_text())
+    files = {"findings.yaml": dump([asdict(finding) for finding in find_problems(graph)])}
+    for name, proxy in proxies_of(case, graph).items():
+        for kind, messages in by_type(translate(graph, proxy)).items():
+            if messages:
+                files[f"{name}/{kind}.yaml"] = dump([render_resource(each) for each in messages])
+    return files
+
+
+def by_type(resources: ProxyResources) -> Mapping[str, tuple[Any, ...]]:
+    return {
+        "clusters": resources.clusters,
+        "endpoints": resources.endpoints,
+        "listeners": resources.listeners,
+        "routes": resources.routes,
+        "secrets": resources.secrets,
+    }
+
+
+def dump(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, width=100)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_mesh_becomes_the_resources_beside_it(case: Path, request: pytest.FixtureRequest):
+    wanted = expected_files(case)
+    found = {
+        str(path.relative_to(case)): path.read_text()
+        for path in case.rglob("*.yaml")
+        if path.name != "mesh.yaml"
+    }
+    if request.config.getoption("--rewrite-golden"):
+        rewrite(case, found, wanted)
+        found = wanted
+
+    assert found == wanted
+
+
+def rewrite(case: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    for orphan in found.keys() - wanted.keys():
+        (case / orphan).unlink()
+    for name, text in wanted.items():
+        (case / name).parent.mkdir(exist_ok=True)
+        (case / name).write_text(text)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the certificates that cases find in /certificates/."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    issued = authority.issue_cert("api.internal")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(folder / "chain.pem")
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_envoy_accepts_what_a_mesh_becomes(
+    case: Path, tmp_path: Path, meshwright_envoy_binary: Path, certificates: Path
+):
+    graph = load_graph((case / "mesh.yaml").read_text())
+    verdicts: dict[str, str] = {}
+    for name, proxy in proxies_of(case, graph).items():
+        config = tmp_path / f"{name}.yaml"
+        static = dump(render_static(translate(graph, proxy)))
+        config.write_text(static.replace("/certificates/", f"{certificates}/"))
+        outcome = subprocess.run(
+            [meshwright_envoy_binary, "--mode", "validate", "-c", config, "-l", "error"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        verdicts[name] = "accepted" if outcome.returncode == 0 else outcome.stderr
+
+    assert verdicts == dict.fromkeys(verdicts, "accepted")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_is_short(case: Path):
+    lines = (case / "mesh.yaml").read_text().splitlines()
+
+    assert lines[0].startswith("# ")
+    assert len(lines) <= 80

@@ -1,0 +1,225 @@
+"""Who gets what when a mesh changes, and what becomes of rejections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshwright.meshes import Meshes
+from meshwright.model.resources import Kind, Resource, ResourceKey
+from meshwright.store import Change
+from meshwright.store.sqlite import SqliteStore
+from meshwright.translate import Interception, Proxy
+from meshwright.xds.distribution import Connection, Distribution, Pace, UnknownProxyError
+from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
+from meshwright.xds.stream import Delta, Response
+from meshwright.xds.wire import Node, Request
+from tests.controlplane.meshes import DEMO, build_resource, demo_resources, node_spec, route_spec
+
+ROUTES = "RouteConfiguration"
+
+
+@pytest.fixture
+def meshes(tmp_path: Path) -> Iterator[Meshes]:
+    """The mesh `demo`: front calls color.demo.local, which is blue and green."""
+    store = SqliteStore(str(tmp_path / "store.db"))
+    meshes = Meshes(store)
+    commit(meshes, *demo_resources())
+    yield meshes
+    store.close()
+
+
+def commit(meshes: Meshes, *resources: Resource) -> None:
+    changes = [Change(resource.key, resource) for resource in resources]
+    meshes.commit(meshes.graph(DEMO), changes, committed_at=2.0)
+
+
+def split(weights: dict[str, int], version: int) -> Resource:
+    spec = route_spec(weights)
+    return build_resource(Kind.ROUTE, "split", spec, parent="color", version=version)
+
+
+@dataclass
+class Client:
+    """A proxy that accepts everything, unless told to refuse."""
+
+    distribution: Distribution
+    name: str
+    refuse: Callable[[Response], bool] = lambda _: False
+    sent: list[tuple[str, list[str]]] = field(default_factory=list[tuple[str, list[str]]])
+    closed: list[str] = field(default_factory=list[str])
+    connection: Connection = field(init=False)
+
+    def __post_init__(self) -> None:
+        key = ResourceKey(DEMO, Kind.VIRTUAL_NODE, self.name)
+        node_id = f"mesh/demo/virtualNode/{self.name}"
+        self.connection = self.distribution.connect(
+            Proxy(key, Interception.EXPLICIT),
+            Node(node_id, {}, "1.40.0"),
+            "here",
+            Delta(),
+            wake=self.exchange,
+            close=self.closed.append,
+        )
+        for request in (
+            Request(CLUSTER),
+            Request(LISTENER),
+            Request(ROUTE, names=("rds_ingress_http_8080", "rds_egress_http_15001")),
+        ):
+            self.distribution.receive(self.connection, request)
+            self.exchange()
+
+    def exchange(self) -> None:
+        """Take and answer until nothing more comes."""
+        while responses := self.connection.stream.next_responses():
+            for response in responses:
+                names = [each.name for each in response.update.changed]
+                self.sent.append((response.type_url.rpartition(".")[2], names))
+                error = "no good" if self.refuse(response) else None
+                self.distribution.receive(
+                    self.connection,
+                    Request(response.type_url, nonce=response.nonce, error=error),
+                )
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What the status says of it."""
+        found = self.distribution.proxies(DEMO)
+        return next(each for each in found if each["resource"] == self.connection.arn)
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 10))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_a_change_reaches_those_who_see_it_and_nobody_else(meshes: Meshes):
+    async def test() -> None:
+        distribution = Distribution(meshes)
+        front, blue = Client(distribution, "front"), Client(distribution, "blue")
+        front.sent.clear()
+        blue.sent.clear()
+
+        commit(meshes, split({"blue": 1, "green": 1}, 2))
+        await until(lambda: bool(front.sent))
+
+        assert (front.sent, blue.sent) == ([(ROUTES, ["rds_egress_http_15001"])], [])
+
+    run(test)
+
+
+def test_whom_a_change_does_not_concern_has_acknowledged_it(meshes: Meshes):
+    async def test() -> None:
+        distribution = Distribution(meshes)
+        front, blue = Client(distribution, "front"), Client(distribution, "blue")
+
+        commit(meshes, split({"blue": 1, "green": 1}, 2))
+        await until(lambda: front.status["acknowledged_revision"] == 2)
+
+        assert blue.status["acknowledged_revision"] == 2
+
+    run(test)
+
+
+def test_a_burst_of_changes_is_one_push(meshes: Meshes):
+    async def test() -> None:
+        distribution = Distribution(meshes, Pace(quiet_seconds=0.05, longest_seconds=5))
+        front = Client(distribution, "front")
+        front.sent.clear()
+
+        for weight in range(1, 6):
+            commit(meshes, split({"blue": weight, "green": 1}, weight + 1))
+        await until(lambda: front.status["acknowledged_revision"] == 6)
+
+        assert front.sent == [(ROUTES, ["rds_egress_http_15001"])]
+
+    run(test)
+
+
+def refuses_version_2(response: Response) -> bool:
+    return any(b"version\x12\x03\x1a\x012" in each.any_bytes for each in response.update.changed)
+
+
+def test_a_rejection_is_in_the_status_until_something_better_is_accepted(meshes: Meshes):
+    async def test() -> None:
+        distribution = Distribution(meshes)
+        front = Client(distribution, "front", refuses_version_2)
+        commit(meshes, split({"blue": 1}, 2))
+        await until(lambda: front.status["rejection"] is not None)
+        rejected = front.status
+        commit(meshes, split({"green": 1}, 3))
+        await until(lambda: front.status["acknowledged_revision"] == 3)
+
+        assert rejected["rejection"]["detail"] == "no good"
+        assert rejected["rejection"]["resources"] == ["rds_egress_http_15001"]
+        assert rejected["acknowledged_revision"] == 1
+        assert front.status["rejection"] is None
+
+    run(test)
+
+
+def test_a_new_proxy_of_a_node_that_rejects_gets_its_last_good_configuration(meshes: Meshes):
+    async def test() -> None:
+        distribution = Distribution(meshes)
+        first = Client(distribution, "front", refuses_version_2)
+        good = first.connection.stream.target.contents()
+        commit(meshes, split({"blue": 1}, 2))
+        await until(lambda: first.status["rejection"] is not None)
+
+        second = Client(distribution, "front", refuses_version_2)
+
+        assert second.connection.stream.target.contents() == good
+
+    run(test)
+
+
+def test_a_rejected_configuration_is_sent_once(meshes: Meshes):
+    async def test() -> None:
+        distribution = Distribution(meshes)
+        front = Client(distribution, "front", refuses_version_2)
+        green = Client(distribution, "green")
+        front.sent.clear()
+        commit(meshes, split({"blue": 1}, 2))
+        await until(lambda: front.status["rejection"] is not None)
+        before = list(front.sent)
+        commit(meshes, build_resource(Kind.VIRTUAL_NODE, "other", node_spec("other")))
+        commit(meshes, build_resource(Kind.VIRTUAL_NODE, "blue", node_spec("blue.elsewhere")))
+        await until(lambda: green.status["acknowledged_revision"] == 4)
+
+        # Refused, and what was there put back; nothing more although the mesh went on.
+        assert front.sent == before
+        assert before == [(ROUTES, ["rds_egress_http_15001"])] * 2
+
+    run(test)
+
+
+def test_the_proxies_of_a_deleted_node_are_closed(meshes: Meshes):
+    async def test() -> None:
+        distribution = Distribution(meshes)
+        front = Client(distribution, "front")
+
+        meshes.commit(
+            meshes.graph(DEMO), [Change(front.connection.proxy.key, None)], committed_at=3.0
+        )
+        await until(lambda: bool(front.closed))
+
+        assert front.closed == ["virtual node 'front' was deleted from mesh 'demo'"]
+
+    run(test)
+
+
+def test_an_unknown_node_is_told_what_there_is(meshes: Meshes):
+    async def test() -> None:
+        with pytest.raises(UnknownProxyError, match="one of its virtual nodes: blue, front, green"):
+            Client(Distribution(meshes), "purple")
+
+    run(test)
