@@ -1,0 +1,71 @@
+"""Writes the Python SDK, `pulumi_meshwright/generated/`, from the provider's package schema.
+
+python provider/codegen/generate.py           write it anew
+python provider/codegen/generate.py --check   say whether it is what would be written
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from provider.codegen import python_sdk
+from pulumi_meshwright.schema import build_schema
+
+TARGET = Path(__file__).parent.parent / "pulumi_meshwright" / "generated"
+
+
+def build_files() -> dict[str, str]:
+    """The SDK's files by name, with their texts."""
+    schema = build_schema(version("pulumi-meshwright"))
+    types = {token.rpartition(":")[2]: of for token, of in schema["types"].items()}
+    enums = {name: of for name, of in types.items() if "enum" in of}
+    structures = {name: of for name, of in types.items() if "enum" not in of}
+    files = {
+        "_enums.py": python_sdk.emit_enums(enums),
+        "_inputs.py": python_sdk.emit_inputs(structures),
+        "outputs.py": python_sdk.emit_outputs(structures),
+    }
+    modules = {"Provider": "provider"}
+    provider = schema["provider"]
+    files["provider.py"] = python_sdk.emit_resource(
+        "Provider", "meshwright", provider, provider=True
+    )
+    for token, resource in schema["resources"].items():
+        name = token.rpartition(":")[2]
+        modules[name] = python_sdk.snake_case(name)
+        files[f"{modules[name]}.py"] = python_sdk.emit_resource(name, token, resource)
+    inputs = [f"{name}{form}" for name in structures for form in ("Args", "ArgsDict")]
+    names = {"_enums": list(enums), "_inputs": inputs}
+    files["__init__.py"] = python_sdk.emit_package(modules, names)
+    return {name: "\n".join(lines) for name, lines in files.items()}
+
+
+def find_stale() -> list[str]:
+    """The files of the SDK that are not what would be written, missing and surplus ones too."""
+    wanted = build_files()
+    present = {path.name: path.read_text() for path in TARGET.glob("*.py")}
+    return sorted(name for name in wanted | present if wanted.get(name) != present.get(name))
+
+
+def main() -> None:
+    """Write the SDK, or check it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
+    if parser.parse_args().check:
+        if stale := find_stale():
+            sys.exit(f"stale: {', '.join(stale)}: run python -m provider.codegen.generate")
+        return
+    TARGET.mkdir(exist_ok=True)
+    wanted = build_files()
+    for path in TARGET.glob("*.py"):
+        if path.name not in wanted:
+            path.unlink()
+    for name, text in wanted.items():
+        (TARGET / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""The App Mesh API as the provider calls it: boto3 in threads, patient but not for ever.
+
+boto3 blocks, so that each call runs in a thread of a pool while the plugin's server stays free for
+the engine's other requests. A control plane that restarts, or that asks for fewer requests, is
+asked again with growing pauses until the patience ends; cancelling ends the pauses at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
+
+import boto3
+from botocore import xform_name
+from botocore.config import Config
+from botocore.credentials import create_credential_resolver
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_appmesh import AppMeshClient
+
+    from pulumi_meshwright.settings import Settings
+
+PATIENCE: Final = 60.0
+"""Seconds for which a call is tried again when the control plane is away or busy."""
+
+BUSY: Final = frozenset({"TooManyRequestsException", "ServiceUnavailableException"})
+"""Answers that ask to be tried again."""
+
+_FIRST_PAUSE = 0.1  # seconds; doubled each time up to the longest
+_LONGEST_PAUSE = 5.0
+_THREADS = 32  # the engine asks for as many resources at once as its --parallel says
+_NOBODY = "meshwright"  # the key of a caller who has none; loopback needs none
+# Sources of credentials that only AWS's own services know; asking the first means waiting for a
+# metadata service that isn't there.
+_FOREIGN_CREDENTIALS = ("iam-role", "container-role")
+
+
+class ApiError(Exception):
+    """A call that failed, in words for the user.
+
+    Attributes:
+        code: The API's name for it (`NotFoundException`), or `Unreachable`, or `Cancelled`.
+    """
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """One call's tries: when they must end, and how long to pause between two."""
+
+    patience: float
+    deadline: float = field(init=False)
+    pause: float = _FIRST_PAUSE
+
+    def __post_init__(self) -> None:
+        self.deadline = time.monotonic() + self.patience
+
+    def next_pause(self) -> float | None:
+        """Seconds until the next try, or None when the patience has ended."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            return None
+        # "Full jitter": calls that failed together should not come back together.
+        pause = random.uniform(self.pause / 2, self.pause)  # noqa: S311 - no secret is made of it
+        self.pause = min(self.pause * 2, _LONGEST_PAUSE)
+        return min(pause, left)
+
+
+class Api:
+    """One control plane's API. Safe for use by many tasks at once."""
+
+    def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
+        self.endpoint = settings.endpoint
+        self._settings = settings
+        self._patience = patience
+        self._cancelled = threading.Event()
+        self._lock = threading.Lock()
+        self._made: AppMeshClient | None = None
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="appmesh")
+
+    async def call(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        also_busy: frozenset[str] = frozenset(),
+        patience: float | None = None,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> dict[str, Any]:
+        """Call one operation, for instance `DescribeMesh`, and return its parsed answer.
+
+        Args:
+            operation: The operation's name in the model.
+            parameters: Its members, as boto3 takes them.
+            also_busy: Error codes that, for this call, mean "try again later" as well.
+            patience: Seconds, where it should be less than usual.
+            on_wait: Told why, the first time that a try is going to be repeated.
+
+        Raises:
+            ApiError: The API refused, or could not be reached for as long as the patience lasts.
+        """
+        loop = asyncio.get_running_loop()
+
+        def tell(reason: str) -> None:
+            if on_wait is not None:
+                loop.call_soon_threadsafe(on_wait, reason)
+
+        attempts = _Attempts(min(patience or self._patience, self._patience))
+        return await loop.run_in_executor(
+            self._pool, self._call, operation, dict(parameters), BUSY | also_busy, attempts, tell
+        )
+
+    def warm_up(self) -> None:
+        """Make the client in the background, because making it takes a moment."""
+        self._pool.submit(self._client)
+
+    def cancel(self) -> None:
+        """End all waiting; calls that are on their way still end by themselves."""
+        self._cancelled.set()
+
+    def close(self) -> None:
+        """End the threads and the connections; there must be no call under way."""
+        self._pool.shutdown()
+        if self._made is not None:
+            self._made.close()
+
+    def _call(
+        self,
+        operation: str,
+        parameters: dict[str, Any],
+        busy: frozenset[str],
+        attempts: _Attempts,
+        tell: Callable[[str], None],
+    ) -> dict[str, Any]:
+        method = getattr(self._client(), xform_name(operation))
+        told = False
+        while True:
+            try:
+                return cast("dict[str, Any]", method(**parameters))
+            except ClientError as error:
+                failure = self._refused(error)
+                reason = failure.code
+                if failure.code not in busy and not _is_passing(error):
+                    raise failure from None
+            except (HTTPClientError, NoConnectionError) as error:
+                reason = _cause(error)
+                failure = self._unreachable(reason, attempts)
+            except BotoCoreError as error:
+                raise ApiError(f"{operation} can't be asked: {error}", "Client") from None
+            pause = attempts.next_pause()
+            if pause is None:
+                raise failure from None
+            if not told:
+                told = True
+                tell(f"asking {self.endpoint} again for up to {attempts.patience:.0f} s: {reason}")
+            if self._cancelled.wait(pause):
+                raise ApiError(f"cancelled while waiting: {failure}", "Cancelled") from None
+
+    def _client(self) -> AppMeshClient:
+        """The boto3 client, made once."""
+        with self._lock:
+            if self._made is None:
+                self._made = _make_client(self._settings)
+            return self._made
+
+    def _refused(self, error: ClientError) -> ApiError:
+        details = cast("dict[str, Any]", error.response)
+        code = str(details.get("Error", {}).get("Code", "Unknown"))
+        message = " ".join(str(details.get("Error", {}).get("Message", "")).split())
+        status = details.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+        if code.isdecimal() or message.startswith("<"):
+            # botocore's stand-in for an error's name, or a web page: not App Mesh's manner
+            text = (
+                f"{self.endpoint} answered HTTP status {status}, but not as App Mesh does: "
+                "is meshwright:endpoint a Meshwright's address?"
+            )
+        else:
+            text = f"{self.endpoint} answered {code}: {message or f'HTTP status {status}'}"
+        return ApiError(text, code)
+
+    def _unreachable(self, reason: str, attempts: _Attempts) -> ApiError:
+        text = (
+            f"no answer from the control plane at {self.endpoint} for {attempts.patience:.0f} s "
+            f"({reason}): start it, or set meshwright:endpoint or MESHWRIGHT_ENDPOINT"
+        )
+        return ApiError(text, "Unreachable")
+
+
+def _is_passing(error: ClientError) -> bool:
+    """Whether a proxy in between, or a server that starts or stops, says so: likely to pass."""
+    response = cast("dict[str, Any]", error.response)
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (502, 503, 504)
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason of a failed connection, without the chain around it."""
+    seen: BaseException = error
+    while seen.__cause__ or seen.__context__:
+        seen = cast("BaseException", seen.__cause__ or seen.__context__)
+    return getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
+
+
+def _make_client(settings: Settings) -> AppMeshClient:
+    """An unmodified boto3 client; the tries are counted here, not there."""
+    session = Session()
+    config = Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=_THREADS,
+        # A proxy of the environment leads to the world, not back to this machine.
+        proxies={} if _is_loopback(settings.endpoint) else None,
+    )
+    key, secret, token = settings.access_key, settings.secret_key, None
+    if not key or not secret:
+        resolver = create_credential_resolver(session)
+        for method in _FOREIGN_CREDENTIALS:
+            resolver.remove(method)
+        found = resolver.load_credentials()
+        if found is not None:
+            key, secret, token = found.access_key, found.secret_key, found.token
+    return boto3.Session(botocore_session=session).client(
+        "appmesh",
+        endpoint_url=settings.endpoint,
+        region_name=settings.region,
+        aws_access_key_id=key or _NOBODY,
+        aws_secret_access_key=secret or _NOBODY,
+        aws_session_token=token,
+        config=config,
+    )

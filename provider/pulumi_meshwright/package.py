@@ -1,0 +1,116 @@
+"""What all generated resource classes share: their arguments, their version, and references.
+
+A resource can be declared with an args object or with keywords; both end in the same properties.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DISTRIBUTION: Final = "pulumi-meshwright"
+
+
+@cache
+def package_version() -> str:
+    """The version of this distribution, hence of the plugin that belongs to it."""
+    return version(DISTRIBUTION)
+
+
+def prepare(
+    args_type: type[Any],
+    resource_name: str,
+    args: Sequence[Any],
+    keywords: Mapping[str, Any],
+    *,
+    required: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    secrets: Sequence[str] = (),
+) -> tuple[Any, pulumi.ResourceOptions]:
+    """The properties and options of a resource from whatever form its constructor was called in.
+
+    Args:
+        args_type: The args class, for instance `RouteArgs`.
+        resource_name: For messages.
+        args: What was given after the resource's name: an args object and options, or only these.
+        keywords: What was given by keyword.
+        required: The inputs without which there is no resource (by their names in Python).
+        outputs: The outputs that aren't inputs too.
+        secrets: The inputs that are secrets.
+
+    Raises:
+        TypeError: A required input is missing, or an argument is unknown.
+    """
+    rest, given = list(args), dict(keywords)
+    by_args: object = given.pop(
+        "args", rest.pop(0) if rest and isinstance(rest[0], args_type) else None
+    )
+    options: object = given.pop("opts", rest.pop(0) if rest else None)
+    if rest or not isinstance(options, pulumi.ResourceOptions | None):
+        raise TypeError(f"{resource_name}: give {args_type.__name__} or keywords, then opts")
+    inputs: dict[str, Any] = dict(vars(by_args)) if by_args is not None else given
+    known = set(_input_names(args_type))
+    if unknown := sorted(inputs.keys() - known):
+        names = ", ".join(sorted(known))
+        raise TypeError(f"{resource_name}: '{unknown[0]}' is not an argument; they are {names}")
+    defaults = pulumi.ResourceOptions(version=package_version())
+    opts = pulumi.ResourceOptions.merge(defaults, options)
+    if not opts.id and not opts.urn:
+        missing = [name for name in required if inputs.get(name) is None]
+        if missing:
+            raise TypeError(f"{resource_name}: '{missing[0]}' is required")
+    for name in secrets:
+        if inputs.get(name) is not None:
+            inputs[name] = pulumi.Output.secret(inputs[name])
+    properties: Any = object.__new__(args_type)
+    # All outputs must be named for the engine's answers to find their place.
+    properties.__dict__.update(dict.fromkeys((*known, *outputs)) | inputs)
+    return properties, opts
+
+
+def _input_names(args_type: type[Any]) -> list[str]:
+    return [name for name, value in vars(args_type).items() if isinstance(value, property)]
+
+
+class References(pulumi.runtime.ResourceModule, pulumi.runtime.ResourcePackage):
+    """Turns references to resources, as other plugins pass them, back into objects.
+
+    Args:
+        resources: The resource classes by token.
+        provider: The provider's class.
+    """
+
+    def __init__(
+        self,
+        resources: Mapping[str, type[pulumi.CustomResource]],
+        provider: type[pulumi.ProviderResource],
+    ) -> None:
+        self._resources = resources
+        self._provider = provider
+
+    def version(self) -> Any:
+        """Any version: references are plain ids."""
+        return None
+
+    def construct(self, name: str, typ: str, urn: str) -> pulumi.Resource:
+        """The resource that a URN refers to."""
+        return self._resources[typ](name, opts=pulumi.ResourceOptions(urn=urn))  # pyright: ignore[reportCallIssue]
+
+    def construct_provider(self, name: str, typ: str, urn: str) -> pulumi.ProviderResource:
+        """The provider that a URN refers to."""
+        return self._provider(name, opts=pulumi.ResourceOptions(urn=urn))  # pyright: ignore[reportCallIssue]
+
+
+def register_references(
+    resources: Mapping[str, type[pulumi.CustomResource]], provider: type[pulumi.ProviderResource]
+) -> None:
+    """Tell the SDK which classes stand for this package's types."""
+    references = References(resources, provider)
+    pulumi.runtime.register_resource_package("meshwright", references)
+    pulumi.runtime.register_resource_module("meshwright", "index", references)

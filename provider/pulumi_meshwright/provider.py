@@ -1,0 +1,174 @@
+"""The provider: what the engine asks about a resource, answered by the parts that know.
+
+Check   check.py        is it right by the model?
+Diff    differences.py  does it mean something else than the state?
+Create, Read, Update, Delete, and what they will do   resources.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from pulumi.provider.experimental import provider as engine
+from pulumi.provider.experimental.property_value import PropertyValue
+
+from pulumi_meshwright.api import Api
+from pulumi_meshwright.check import check_inputs
+from pulumi_meshwright.differences import find_differences
+from pulumi_meshwright.model import InvalidIdError, Kind, find_kind, kinds
+from pulumi_meshwright.resources import (
+    STABLE_OUTPUTS,
+    Properties,
+    ResourceError,
+    Resources,
+    render_preview,
+    render_update_preview,
+)
+from pulumi_meshwright.schema import build_schema
+from pulumi_meshwright.settings import DESCRIPTIONS, check_settings, parse_settings
+from pulumi_meshwright.values import plain_map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pulumi_meshwright.check import Failure
+
+
+class MeshwrightProvider(engine.Provider):
+    """App Mesh's resource types over one control plane's API.
+
+    Args:
+        version: The version in the schema.
+        environment: Where settings are looked for that the engine doesn't pass.
+        notify: Shows the user, below a resource (URN), what it waits for.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        environment: Mapping[str, str] | None = None,
+        notify: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._version = version
+        self._environment = os.environ if environment is None else environment
+        self._notify = notify
+        self._api: Api | None = None
+
+    async def get_schema(self, request: engine.GetSchemaRequest) -> engine.GetSchemaResponse:
+        """The package's schema as JSON."""
+        return engine.GetSchemaResponse(json.dumps(build_schema(self._version)))
+
+    async def check_config(self, request: engine.CheckRequest) -> engine.CheckResponse:
+        """Refuse misspelt settings, and an endpoint that is no URL."""
+        failures = check_settings(request.new_inputs)
+        # Settings that aren't ours stay out of the state, where their change would look like one.
+        ours = {
+            name: request.new_inputs[name] for name in DESCRIPTIONS if name in request.new_inputs
+        }
+        return engine.CheckResponse(ours, _failures(failures))
+
+    async def configure(self, request: engine.ConfigureRequest) -> engine.ConfigureResponse:
+        """Take the settings; the control plane is not asked anything yet."""
+        try:
+            settings = parse_settings(request.args, self._environment)
+        except ValueError as error:
+            raise ResourceError(str(error)) from None
+        self._api = Api(settings)
+        self._api.warm_up()
+        return engine.ConfigureResponse(accept_secrets=True, supports_preview=True)
+
+    async def check(self, request: engine.CheckRequest) -> engine.CheckResponse:
+        """Fill in the name where it is left out, and report every wrong field."""
+        kind = _kind(request.type)
+        inputs = dict(request.new_inputs)
+        given = inputs.get("name")
+        if given is None or given.value is None:
+            # What an import or an earlier program named stays, whatever the resource is called.
+            inputs["name"] = request.old_inputs.get("name", PropertyValue(request.name))
+        return engine.CheckResponse(inputs, _failures(check_inputs(kind, inputs)))
+
+    async def diff(self, request: engine.DiffRequest) -> engine.DiffResponse:
+        """What would change, by path, and whether that takes a new resource."""
+        kind = _kind(request.type)
+        old, new = plain_map(request.old_state), plain_map(request.new_inputs)
+        found = find_differences(kind, old, new)
+        replaces = sorted({item.top for item in found if item.top in kind.identity})
+        new_id = kind.render_id(dict(new))
+        return engine.DiffResponse(
+            changes=bool(found),
+            replaces=replaces,
+            stables=[] if replaces else [*kind.identity, *STABLE_OUTPUTS],
+            # Two resources can't have one name at one time.
+            delete_before_replace=bool(replaces) and new_id == request.resource_id,
+            diffs=sorted({item.top for item in found}),
+            detailed_diff={
+                item.path: engine.PropertyDiff(item.kind, input_diff=True) for item in found
+            },
+        )
+
+    async def create(self, request: engine.CreateRequest) -> engine.CreateResponse:
+        """Make the resource, or say what it will be."""
+        kind = _kind(request.type)
+        if request.preview:
+            known_id = kind.render_id(dict(plain_map(request.properties)))
+            return engine.CreateResponse(known_id, render_preview(kind, request.properties))
+        found = await self._resources(request.urn).create(kind, request.name, request.properties)
+        return engine.CreateResponse(found.resource_id, found.outputs)
+
+    async def read(self, request: engine.ReadRequest) -> engine.ReadResponse:
+        """The resource as it is now, for a refresh or an import."""
+        kind = _kind(request.type)
+        state: Properties = request.inputs
+        try:
+            found = await self._resources(request.urn).read(kind, request.resource_id, state)
+        except InvalidIdError as error:
+            raise ResourceError(str(error)) from None
+        if found is None:
+            return engine.ReadResponse()
+        return engine.ReadResponse(found.resource_id, found.outputs, found.inputs)
+
+    async def update(self, request: engine.UpdateRequest) -> engine.UpdateResponse:
+        """Change the resource, or say what will become of it."""
+        kind = _kind(request.type)
+        if request.preview:
+            return engine.UpdateResponse(render_update_preview(kind, request.olds, request.news))
+        resources = self._resources(request.urn)
+        found = await resources.update(kind, request.olds, request.news)
+        return engine.UpdateResponse(found.outputs)
+
+    async def delete(self, request: engine.DeleteRequest) -> None:
+        """Remove the resource."""
+        kind = _kind(request.type)
+        await self._resources(request.urn).delete(kind, request.properties)
+
+    async def cancel(self) -> None:
+        """End all waiting for the control plane."""
+        if self._api is not None:
+            self._api.cancel()
+
+    def _resources(self, urn: str) -> Resources:
+        if self._api is None:
+            raise ResourceError("the provider has not been configured yet")
+        notify = self._notify
+        if notify is None:
+            return Resources(self._api)
+        return Resources(self._api, lambda reason: notify(urn, reason))
+
+
+def _kind(token: str) -> Kind:
+    kind = find_kind(token)
+    if kind is None:
+        known = ", ".join(kinds())
+        raise ResourceError(f"'{token}' is not a resource type of Meshwright; they are {known}")
+    return kind
+
+
+def _failures(failures: list[Failure]) -> list[engine.CheckFailure]:
+    """Failures as the engine shows them.
+
+    Given a property, the engine prints its value too: of a nested one, a misleading nothing; of a
+    secret one, the secret. So the path is told as part of the reason.
+    """
+    return [engine.CheckFailure("", f"{failure.path} {failure.reason}") for failure in failures]

@@ -1,0 +1,289 @@
+"""The life of a resource: what is asked of the API, and what the engine is told of the answer.
+
+State and inputs keep the program's own spelling as long as the control plane means the same, so
+that neither a preview nor a refresh reports a change that isn't one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from uuid import uuid4
+
+from pulumi.provider.experimental.property_value import PropertyValue
+
+from pulumi_meshwright.api import Api, ApiError
+from pulumi_meshwright.meaning import same_meaning
+from pulumi_meshwright.values import COMPUTED, Plain, plain, plain_map, wrap, wrap_like
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pulumi_meshwright.model import Kind
+
+OUTPUTS: Final = {
+    "arn": "arn",
+    "uid": "uid",
+    "version": "version",
+    "createdDate": "createdAt",
+    "lastUpdatedDate": "lastUpdatedAt",
+    "meshOwner": "meshOwner",
+    "resourceOwner": "resourceOwner",
+}
+"""The outputs of every resource, and the members of the model's ResourceMetadata behind them."""
+
+STABLE_OUTPUTS: Final = ("arn", "uid", "createdDate", "meshOwner", "resourceOwner")
+"""The outputs that an update leaves as they are."""
+
+CHANGING_OUTPUTS: Final = ("version", "lastUpdatedDate")
+"""The outputs that change with the specification."""
+
+_GONE = "NotFoundException"
+_EXISTS = "ConflictException"
+_IN_USE = "ResourceInUseException"
+
+_PATIENCE_IN_USE = 20.0  # seconds; what refers to a resource from outside the stack will not go
+
+Properties: TypeAlias = dict[str, PropertyValue]
+
+
+class ResourceError(Exception):
+    """A request that can't be carried out, in one line for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A resource as the control plane has it: the engine's outputs and inputs."""
+
+    resource_id: str
+    outputs: Properties
+    inputs: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The resources of one control plane.
+
+    Attributes:
+        api: The control plane.
+        on_wait: Told why, when a request has to wait for the control plane.
+    """
+
+    api: Api
+    on_wait: Callable[[str], None] | None = None
+
+    async def create(self, kind: Kind, logical_name: str, inputs: Properties) -> Found:
+        """Make a new resource.
+
+        All tries carry one token, by which the control plane knows a second try of what it has
+        carried out already, its answer being lost, from an attempt to make the same thing again.
+
+        Raises:
+            ResourceError: It exists already, or the API refuses it.
+        """
+        wanted = plain_map(inputs)
+        parameters = _identity(kind, wanted) | {"spec": wanted.get("spec", {})}
+        parameters["clientToken"] = str(uuid4())
+        tags = wanted.get("tags")
+        if isinstance(tags, dict) and tags:
+            parameters["tags"] = _tag_list(tags)
+        try:
+            answer = await self._call(f"Create{kind.name}", parameters)
+        except ApiError as error:
+            if error.code == _EXISTS and await self._exists(kind, wanted):
+                raise self._adoptable(kind, logical_name, wanted) from None
+            raise self._failed("create", kind, wanted, error) from None
+        return _found(kind, inputs, _data(kind, answer))
+
+    async def read(self, kind: Kind, resource_id: str, state: Properties) -> Found | None:
+        """The resource as it is now, or None where there is none.
+
+        Args:
+            kind: Its type.
+            resource_id: Its id; the only thing known of it when it is being imported.
+            state: The inputs of the state, in the program's spelling; empty for an import.
+        """
+        known = plain_map(state)
+        if not known:
+            known = cast("dict[str, Plain]", kind.parse_id(resource_id))
+        try:
+            answer = await self._call(f"Describe{kind.name}", _identity(kind, known))
+        except ApiError as error:
+            if error.code == _GONE:
+                return None
+            raise self._failed("read", kind, known, error) from None
+        data = _data(kind, answer)
+        inputs = {
+            name: state.get(name, wrap(known[name])) for name in kind.identity if name in known
+        }
+        live = cast("Plain", data.get("spec"))
+        if same_meaning(kind.spec, known.get("spec"), live):
+            if "spec" in state:
+                inputs["spec"] = state["spec"]
+        else:
+            inputs["spec"] = wrap_like(live, state.get("spec"))
+        inputs |= await self._read_tags(data["metadata"]["arn"], state)
+        return _found(kind, inputs, data)
+
+    async def update(self, kind: Kind, old: Properties, new: Properties) -> Found:
+        """Bring an existing resource to its new inputs; `old` is its state."""
+        before, wanted = plain_map(old), plain_map(new)
+        identity = _identity(kind, wanted)
+        try:
+            if same_meaning(kind.spec, before.get("spec"), wanted.get("spec")):
+                answer = await self._call(f"Describe{kind.name}", identity)
+            else:
+                specified = identity | {"spec": wanted.get("spec", {})}
+                answer = await self._call(f"Update{kind.name}", specified)
+            data = _data(kind, answer)
+            await self._update_tags(data["metadata"]["arn"], before, wanted)
+        except ApiError as error:
+            gone = error.code == _GONE and not await self._exists(kind, wanted)
+            raise self._failed("update", kind, wanted, error, gone=gone) from None
+        return _found(kind, new, data)
+
+    async def delete(self, kind: Kind, state: Properties) -> None:
+        """Remove a resource; one that is gone already is as good as removed.
+
+        What still refers to it may be about to be deleted too, by a program that gave names as
+        plain strings, so that the engine doesn't know the order: hence "in use" is waited out.
+        """
+        known = plain_map(state)
+        try:
+            await self.api.call(
+                f"Delete{kind.name}",
+                _identity(kind, known),
+                also_busy=frozenset({_IN_USE}),
+                patience=_PATIENCE_IN_USE,
+                on_wait=self.on_wait,
+            )
+        except ApiError as error:
+            if error.code != _GONE:
+                raise self._failed("delete", kind, known, error) from None
+
+    async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return await self.api.call(operation, parameters, on_wait=self.on_wait)
+
+    async def _read_tags(self, arn: str, state: Properties) -> Properties:
+        """The tags as an input, where the program has tags or the resource is being imported."""
+        if state and "tags" not in state:
+            return {}
+        tags: dict[str, Plain] = {}
+        parameters: dict[str, Any] = {"resourceArn": arn}
+        while True:
+            try:
+                answer = await self._call("ListTagsForResource", parameters)
+            except ApiError as error:
+                text = f"the tags of {arn} can't be read: {error}"
+                raise ResourceError(text) from None
+            tags |= {tag["key"]: tag["value"] for tag in answer["tags"]}
+            if not answer.get("nextToken"):
+                break
+            parameters["nextToken"] = answer["nextToken"]
+        if not tags and not state:
+            return {}
+        return {"tags": wrap_like(tags, state.get("tags"))}
+
+    async def _update_tags(
+        self, arn: str, before: dict[str, Plain], wanted: dict[str, Plain]
+    ) -> None:
+        old, new = (_tags(values) for values in (before, wanted))
+        gone = sorted(old.keys() - new.keys())
+        changed = {key: value for key, value in new.items() if old.get(key) != value}
+        if gone:
+            await self._call("UntagResource", {"resourceArn": arn, "tagKeys": gone})
+        if changed:
+            await self._call("TagResource", {"resourceArn": arn, "tags": _tag_list(changed)})
+
+    async def _exists(self, kind: Kind, inputs: dict[str, Plain]) -> bool:
+        """Whether the resource itself is there, when the API's answer may be about another one."""
+        try:
+            await self._call(f"Describe{kind.name}", _identity(kind, inputs))
+        except ApiError:
+            return False
+        return True
+
+    def _adoptable(self, kind: Kind, logical_name: str, inputs: dict[str, Plain]) -> ResourceError:
+        resource_id = kind.render_id(dict(inputs))
+        return ResourceError(
+            f"{kind.name} '{resource_id}' exists already at {self.api.endpoint}: give another "
+            f"name, or take it over with `pulumi import {kind.token} {logical_name} {resource_id}`"
+        )
+
+    def _failed(
+        self,
+        verb: str,
+        kind: Kind,
+        inputs: dict[str, Plain],
+        error: ApiError,
+        *,
+        gone: bool = False,
+    ) -> ResourceError:
+        """One line: what was tried on which resource, what the API said, and what may help."""
+        remedy = ""
+        if gone:
+            remedy = "; run `pulumi refresh`, then `pulumi up` makes it anew"
+        elif error.code == _GONE:
+            remedy = (
+                "; if this program makes what is missing, refer to it by its output, such as "
+                "mesh.name, so that it is made first"
+            )
+        elif error.code == _IN_USE:
+            remedy = "; remove what refers to it first"
+        return ResourceError(
+            f"can't {verb} {kind.name} '{kind.render_id(dict(inputs))}': {error}{remedy}"
+        )
+
+
+def render_preview(kind: Kind, inputs: Properties) -> Properties:
+    """The outputs that a create will have, as far as they can be known before."""
+    return dict.fromkeys(OUTPUTS, COMPUTED) | _echo(kind, inputs)
+
+
+def render_update_preview(kind: Kind, old: Properties, new: Properties) -> Properties:
+    """The outputs that an update will have: a change of the specification makes a new version."""
+    outputs = {name: old[name] for name in OUTPUTS if name in old}
+    if not same_meaning(kind.spec, plain(old.get("spec")), plain(new.get("spec"))):
+        outputs |= dict.fromkeys(CHANGING_OUTPUTS, COMPUTED)
+    return outputs | _echo(kind, new)
+
+
+def _echo(kind: Kind, inputs: Properties) -> Properties:
+    """The inputs as outputs."""
+    names = (*kind.identity, "spec", "tags")
+    return {name: inputs[name] for name in names if name in inputs}
+
+
+def _identity(kind: Kind, inputs: Mapping[str, Plain]) -> dict[str, Any]:
+    """The members of a request that say which resource is meant."""
+    api_names = {name: kind.name_member if name == "name" else name for name in kind.identity}
+    return {api_names[name]: inputs[name] for name in kind.identity if inputs.get(name) is not None}
+
+
+def _data(kind: Kind, answer: dict[str, Any]) -> dict[str, Any]:
+    return cast("dict[str, Any]", answer[kind.payload])
+
+
+def _found(kind: Kind, inputs: Properties, data: dict[str, Any]) -> Found:
+    metadata = cast("dict[str, Any]", data["metadata"])
+    outputs = {name: wrap(_text(metadata.get(member))) for name, member in OUTPUTS.items()}
+    resource_id = kind.render_id(dict(plain_map(inputs)))
+    assert resource_id is not None, "names are known once a resource exists"
+    return Found(resource_id, outputs | _echo(kind, inputs), inputs)
+
+
+def _text(value: object) -> Plain:
+    """A timestamp as ISO 8601 in UTC; anything else is plain already."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return cast("Plain", value)
+
+
+def _tags(inputs: Mapping[str, Plain]) -> dict[str, Plain]:
+    tags = inputs.get("tags")
+    return tags if isinstance(tags, dict) else {}
+
+
+def _tag_list(tags: Mapping[str, Plain]) -> list[dict[str, Plain]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]

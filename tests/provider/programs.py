@@ -1,0 +1,104 @@
+"""Programs for the engine, with knobs, and readers of the engine's answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+import pulumi_meshwright as meshwright
+
+if TYPE_CHECKING:
+    from pulumi import automation
+
+    from pytest_meshwright.control_plane import ControlPlane
+
+
+@dataclass
+class Colors:
+    """A mesh of all five types, as a program with knobs that a test turns between two runs."""
+
+    mesh_name: str = "demo"
+    weight: int = 80
+    router_name: str = "color"
+    prefix: str = "/"
+    tags: dict[str, str] | None = None
+    imported: bool = False
+    extra: list[Callable[[meshwright.Mesh], Any]] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        """Declare the resources."""
+        mesh = meshwright.Mesh(
+            "demo", name=self.mesh_name, tags=self.tags, opts=self._options("demo")
+        )
+        node = meshwright.VirtualNode(
+            "blue",
+            opts=self._options("demo/blue"),
+            mesh_name=mesh.name,
+            spec={
+                "listeners": [{"port_mapping": {"port": 8080, "protocol": "http"}}],
+                "service_discovery": {"dns": {"hostname": "blue.demo.local"}},
+            },
+        )
+        router = meshwright.VirtualRouter(
+            "router",
+            opts=self._options("demo/color"),
+            mesh_name=mesh.name,
+            name=self.router_name,
+            spec={"listeners": [{"port_mapping": {"port": 8080, "protocol": "http"}}]},
+        )
+        meshwright.Route(
+            "route",
+            opts=self._options("demo/color/route"),
+            mesh_name=mesh.name,
+            virtual_router_name=router.name,
+            spec=meshwright.RouteSpecArgs(
+                http_route=meshwright.HttpRouteArgs(
+                    match=meshwright.HttpRouteMatchArgs(prefix=self.prefix),
+                    action=meshwright.HttpRouteActionArgs(
+                        weighted_targets=[
+                            meshwright.WeightedTargetArgs(
+                                virtual_node=node.name, weight=self.weight
+                            )
+                        ]
+                    ),
+                )
+            ),
+        )
+        meshwright.VirtualService(
+            "service",
+            opts=self._options("demo/color.demo.local"),
+            mesh_name=mesh.name,
+            name="color.demo.local",
+            spec={"provider": {"virtual_router": {"virtual_router_name": router.name}}},
+        )
+        for declare in self.extra:
+            declare(mesh)
+
+    def _options(self, resource_id: str) -> pulumi.ResourceOptions | None:
+        return pulumi.ResourceOptions(import_=resource_id) if self.imported else None
+
+    def live_route(self, control_plane: ControlPlane, router: str = "color") -> Any:
+        """The route as the control plane describes it."""
+        client: Any = control_plane.client()
+        answer = client.describe_route(
+            meshName=self.mesh_name, virtualRouterName=router, routeName="route"
+        )
+        return answer["route"]
+
+
+def changes(
+    result: automation.UpResult | automation.RefreshResult | automation.DestroyResult,
+) -> Any:
+    """How many resources had what happen to them, without those that stayed the same."""
+    summary = result.summary.resource_changes or {}
+    return {what: count for what, count in summary.items() if what != "same"}
+
+
+def errors(text: str) -> list[str]:
+    """The lines with an error in the diagnostics that the engine printed."""
+    diagnostics = text.partition("Diagnostics:")[2]
+    return re.findall(r"^ +error: (.*)$", diagnostics, re.MULTILINE)

@@ -1,0 +1,84 @@
+"""Resources through the real engine: made, left alone, changed, replaced and removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.provider.programs import Colors, changes
+
+if TYPE_CHECKING:
+    from pytest_meshwright.control_plane import ControlPlane
+    from pytest_meshwright.pulumi_stack import PulumiStack
+
+
+def test_up_makes_all_five_types(
+    stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    assert changes(stack.up()) == {"create": 6}
+
+    client: Any = meshwright_control_plane.client()
+    assert [item["meshName"] for item in client.list_meshes()["meshes"]] == ["demo"]
+    listed = client.list_virtual_services(meshName="demo")["virtualServices"]
+    assert [item["virtualServiceName"] for item in listed] == ["color.demo.local"]
+    assert colors.live_route(meshwright_control_plane)["spec"] == {
+        "httpRoute": {
+            "action": {"weightedTargets": [{"virtualNode": "blue", "weight": 80}]},
+            "match": {"prefix": "/"},
+        }
+    }
+
+
+def test_without_a_change_neither_refresh_nor_preview_sees_one(stack: PulumiStack) -> None:
+    stack.up()
+
+    assert changes(stack.refresh()) == {}
+    assert stack.preview().change_summary == {"same": 6}
+
+
+def test_another_weight_updates_the_route_only(
+    stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    stack.up()
+    colors.weight = 50
+
+    assert changes(stack.up()) == {"update": 1}
+    live = colors.live_route(meshwright_control_plane)
+    assert live["spec"]["httpRoute"]["action"]["weightedTargets"][0]["weight"] == 50
+
+
+def test_another_name_replaces_the_resource_and_what_hangs_from_it(
+    stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    stack.up()
+    colors.router_name = "hue"
+
+    # The router and its route are made anew, and the service is led to them in between.
+    assert changes(stack.up()) == {"replace": 2, "update": 1}
+    client: Any = meshwright_control_plane.client()
+    listed = client.list_virtual_routers(meshName="demo")["virtualRouters"]
+    assert [item["virtualRouterName"] for item in listed] == ["hue"]
+
+
+def test_destroy_leaves_nothing_and_accepts_what_is_gone_already(
+    stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    stack.up()
+    client: Any = meshwright_control_plane.client()
+    client.delete_virtual_service(meshName="demo", virtualServiceName="color.demo.local")
+
+    assert changes(stack.destroy()) == {"delete": 6}
+    assert client.list_meshes()["meshes"] == []
+
+
+def test_tags_are_set_changed_and_removed(
+    stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    colors.tags = {"team": "paint", "stage": "test"}
+    stack.up()
+    colors.tags = {"team": "ink"}
+    stack.up()
+
+    client: Any = meshwright_control_plane.client()
+    mesh = client.describe_mesh(meshName="demo")["mesh"]["metadata"]
+    tags = client.list_tags_for_resource(resourceArn=mesh["arn"])["tags"]
+    assert (tags, mesh["version"]) == ([{"key": "team", "value": "ink"}], 1)

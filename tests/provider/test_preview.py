@@ -1,0 +1,134 @@
+"""What a preview says before anything is done: the truth, and every wrong field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pytest
+from pulumi import automation
+
+import pulumi_meshwright as meshwright
+from tests.provider.programs import Colors, errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_meshwright.control_plane import ControlPlane
+    from pytest_meshwright.pulumi_stack import PulumiStack
+
+PROBLEM = "meshwright:index:{} resource '{}' has a problem: "
+
+
+def test_a_weight_of_101_fails_by_the_property_s_path(stack: PulumiStack, colors: Colors) -> None:
+    colors.weight = 101
+
+    with pytest.raises(automation.CommandError) as caught:
+        stack.preview()
+
+    assert errors(str(caught.value)) == [
+        PROBLEM.format("Route", "route")
+        + "spec.httpRoute.action.weightedTargets[0].weight must be at most 100, is 101"
+    ]
+
+
+def test_all_wrong_fields_of_a_resource_are_reported_at_once(
+    stack: PulumiStack, colors: Colors
+) -> None:
+    def declare(mesh: meshwright.Mesh) -> None:
+        wrong: Any = {"listeners": [{"port_mapping": {"port": 70000, "protocol": "smtp"}}]}
+        meshwright.VirtualRouter("wrong", mesh_name=mesh.name, spec=wrong)
+
+    colors.extra.append(declare)
+
+    with pytest.raises(automation.CommandError) as caught:
+        stack.preview()
+
+    at = PROBLEM.format("VirtualRouter", "wrong") + "spec.listeners[0].portMapping."
+    assert errors(str(caught.value)) == [
+        f"{at}port must be at most 65535, is 70000",
+        f"{at}protocol must be one of http, tcp, http2, grpc, is 'smtp'",
+    ]
+
+
+def test_values_that_other_resources_will_have_are_no_mistakes(
+    stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    def declare(mesh: meshwright.Mesh) -> None:
+        # The uid is known only once the mesh exists; here it ends up in a name and in a spec.
+        meshwright.VirtualNode(
+            "unknown",
+            mesh_name=mesh.name,
+            name=mesh.uid.apply(lambda uid: f"node-{uid}"),
+            spec={"service_discovery": {"dns": {"hostname": mesh.uid}}},
+        )
+
+    colors.extra.append(declare)
+
+    assert stack.preview().change_summary == {"create": 7}
+    stack.up()
+    client: Any = meshwright_control_plane.client()
+    uid = client.describe_mesh(meshName="demo")["mesh"]["metadata"]["uid"]
+    node = client.describe_virtual_node(meshName="demo", virtualNodeName=f"node-{uid}")
+    discovery = node["virtualNode"]["spec"]["serviceDiscovery"]
+    assert discovery == {"dns": {"hostname": uid}}
+
+
+def test_an_existing_resource_is_an_error_that_says_how_to_take_it_over(
+    stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    client: Any = meshwright_control_plane.client()
+    client.create_mesh(meshName="demo")
+
+    with pytest.raises(automation.CommandError) as caught:
+        stack.up()
+
+    assert (
+        f"Mesh 'demo' exists already at {meshwright_control_plane.url}: give another name, or "
+        "take it over with `pulumi import meshwright:index:Mesh demo demo`"
+    ) in errors(str(caught.value))
+
+
+def test_an_error_of_the_api_is_one_line_without_a_traceback(
+    stack: PulumiStack, colors: Colors
+) -> None:
+    def declare(_: meshwright.Mesh) -> None:
+        meshwright.VirtualRouter("lost", mesh_name="nowhere", spec={})
+
+    colors.extra.append(declare)
+
+    with pytest.raises(automation.CommandError) as caught:
+        stack.up()
+
+    assert "Traceback" not in str(caught.value)
+    lost = [line for line in errors(str(caught.value)) if "lost" in line]
+    assert [line.partition(":")[0] for line in lost] == [
+        "can't create VirtualRouter 'nowhere/lost'"
+    ]
+
+
+def test_secrets_are_in_the_state_as_ciphertext_only(
+    stack: PulumiStack,
+    colors: Colors,
+    meshwright_control_plane: ControlPlane,
+    tmp_path: Path,
+) -> None:
+    def declare(mesh: meshwright.Mesh) -> None:
+        meshwright.VirtualNode(
+            "secretive",
+            mesh_name=mesh.name,
+            spec={"service_discovery": {"dns": {"hostname": pulumi.Output.secret("hush.local")}}},
+        )
+
+    colors.extra.append(declare)
+
+    stack.up()
+    stack.refresh()
+
+    client: Any = meshwright_control_plane.client()
+    node = client.describe_virtual_node(meshName="demo", virtualNodeName="secretive")
+    discovery = node["virtualNode"]["spec"]["serviceDiscovery"]
+    assert discovery == {"dns": {"hostname": "hush.local"}}
+    [state] = tmp_path.rglob("state/.pulumi/stacks/**/test.json")
+    assert "secretive" in state.read_text()
+    assert "hush.local" not in state.read_text()

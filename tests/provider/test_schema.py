@@ -1,0 +1,99 @@
+"""The package schema: whole, documented, and the source of the generated SDK."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from botocore.model import ListShape, StructureShape
+
+from provider.codegen.generate import find_stale
+from pulumi_meshwright.model import kinds
+from pulumi_meshwright.schema import build_schema, render_text
+
+SCHEMA = build_schema("1.2.3")
+
+
+def references(value: Any) -> set[str]:
+    """The types that a part of the schema refers to."""
+    if isinstance(value, dict):
+        found = {value["$ref"].removeprefix("#/types/")} if "$ref" in value else set[str]()
+        return found.union(*(references(item) for item in value.values()))
+    return set[str]().union(*map(references, value)) if isinstance(value, list) else set()
+
+
+def leaves(of: Any, path: str) -> set[str]:
+    """The paths of all fields in a shape of the model."""
+    if isinstance(of, StructureShape):
+        return set[str]().union(*(leaves(m, f"{path}.{n}") for n, m in of.members.items()))
+    return leaves(of.member, f"{path}[]") if isinstance(of, ListShape) else {path}
+
+
+def schema_leaves(of: Any, path: str) -> set[str]:
+    """The paths of all fields in a type of the schema."""
+    if "properties" in of:
+        properties = of["properties"].items()
+        return set[str]().union(
+            *(schema_leaves(item, f"{path}.{name}") for name, item in properties)
+        )
+    if "$ref" in of:
+        return schema_leaves(SCHEMA["types"][of["$ref"].removeprefix("#/types/")], path)
+    return schema_leaves(of["items"], f"{path}[]") if of["type"] == "array" else {path}
+
+
+@pytest.mark.parametrize("kind", kinds().values(), ids=lambda kind: kind.name)
+def test_every_field_of_the_model_is_in_the_schema(kind: Any) -> None:
+    spec = SCHEMA["resources"][kind.token]["inputProperties"]["spec"]
+
+    assert schema_leaves(spec, "spec") == leaves(kind.spec, "spec")
+
+
+def test_every_reference_leads_to_a_type_and_every_type_is_used() -> None:
+    assert references(SCHEMA) == set(SCHEMA["types"])
+
+
+def test_every_resource_and_input_is_described() -> None:
+    undescribed = [
+        f"{token}.{name}"
+        for token, resource in SCHEMA["resources"].items()
+        for name, item in resource["inputProperties"].items()
+        if not item.get("description")
+    ]
+
+    assert undescribed == []
+
+
+def test_descriptions_hold_no_html() -> None:
+    assert re.findall(r"</?[a-z]+[ >]", str(SCHEMA)) == []
+
+
+def test_names_and_parents_are_marked_as_replacing() -> None:
+    inputs = SCHEMA["resources"]["meshwright:index:Route"]["inputProperties"]
+
+    assert [name for name, item in inputs.items() if item.get("willReplaceOnChanges")] == [
+        "meshName",
+        "virtualRouterName",
+        "name",
+        "meshOwner",
+    ]
+
+
+def test_keys_are_secret_settings() -> None:
+    settings = SCHEMA["provider"]["inputProperties"]
+
+    assert [name for name, item in settings.items() if item.get("secret")] == [
+        "accessKey",
+        "secretKey",
+    ]
+
+
+def test_html_becomes_markdown() -> None:
+    link = '<p>See <a href="https://x">here</a>.</p>'
+    items = "<ul> <li> <p>one &amp; <code>1</code></p> </li></ul>"
+
+    assert render_text(f"{link} {items}") == "See [here](https://x).\n\n- one & `1`"
+
+
+def test_the_generated_sdk_is_what_the_schema_makes_it() -> None:
+    assert find_stale() == [], "run: python -m provider.codegen.generate"
