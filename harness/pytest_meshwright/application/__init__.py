@@ -1,0 +1,1 @@
+"""The small real HTTP application behind each Envoy: `python -m pytest_meshwright.application`."""

@@ -1,0 +1,106 @@
+"""What must hold after every end-to-end test, whatever the test itself looked at.
+
+rejection  an Envoy refused a configuration (NACK)
+error      the control plane logged an error, or something that is no log record
+resend     a proxy was sent a resource that it had already, unchanged
+leftover   a process still ran after everything had been stopped
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_meshwright.control_plane import LogRecord
+    from pytest_meshwright.reaper import FoundProcess
+
+KINDS = ("rejection", "error", "resend", "leftover")
+MARKER = "meshwright_allow"
+
+_ERROR_LEVELS = ("error", "critical")
+# An updated cluster warms anew and needs its endpoints again, changed or not (xDS protocol,
+# "Resource warming").
+_RESENT_WITH_CLUSTERS = "ClusterLoadAssignment"
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that should not have happened."""
+
+    kind: str
+    """One of `KINDS`."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"
+
+
+def find_complaints(records: Sequence["LogRecord"]) -> list[Complaint]:
+    """What the control plane's log says that should not be."""
+    complaints = [
+        Complaint("rejection" if record.event == "proxy_rejected" else "error", str(record))
+        for record in records
+        if record.level in _ERROR_LEVELS
+    ]
+    return [*complaints, *_find_resends(records)]
+
+
+def find_leftovers(killed: Iterable["FoundProcess"]) -> list[Complaint]:
+    """A complaint for each process that had to be killed at the end."""
+    return [Complaint("leftover", str(process)) for process in killed]
+
+
+def render_complaints(complaints: Sequence[Complaint], allowed: Collection[str] = ()) -> str | None:
+    """The text of a failure, or None where nothing is left to complain about.
+
+    Args:
+        complaints: what was found.
+        allowed: the kinds that the test means to happen.
+    """
+    unexpected = [complaint for complaint in complaints if complaint.kind not in allowed]
+    if not unexpected:
+        return None
+    kinds = ", ".join(
+        f'"{kind}"' for kind in KINDS if any(each.kind == kind for each in unexpected)
+    )
+    lines = [
+        "the mesh was not well after this test:",
+        *(f"  {complaint}" for complaint in unexpected),
+        "where the test means this to happen, mark it and say why:",
+        f'  @pytest.mark.{MARKER}({kinds}, reason="...")',
+    ]
+    return "\n".join(lines)
+
+
+def _find_resends(records: Sequence["LogRecord"]) -> Iterator[Complaint]:
+    """Resources that went twice to the same proxy with the same version.
+
+    A stream is known by the proxy's resource and peer. A record without versions stands for its
+    revision; one without peer is looked at only while its resource has a single proxy.
+    """
+    held: dict[tuple[str, str, str, str], str] = {}
+    connected: Counter[str] = Counter()
+    for record in records:
+        fields = record.fields
+        resource, peer = str(fields.get("resource", "")), str(fields.get("peer", ""))
+        if record.event == "proxy_connected":
+            connected[resource] += 1
+        elif record.event == "proxy_disconnected":
+            connected[resource] -= 1
+        elif record.event == "serving":
+            connected.clear()
+        if record.event in ("proxy_connected", "proxy_disconnected", "serving"):
+            # A new stream starts with nothing.
+            held = {key: version for key, version in held.items() if key[0] != resource}
+        if record.event != "push" or ("peer" not in fields and connected[resource] > 1):
+            continue
+        for name in fields["removed"]:
+            held.pop((resource, peer, fields["type"], name), None)
+        versions = fields.get("versions", {})
+        for name in fields["sent"]:
+            key = (resource, peer, str(fields["type"]), str(name))
+            version = str(versions.get(name, f"of revision {fields['revision']}"))
+            if held.get(key) == version and fields["type"] != _RESENT_WITH_CLUSTERS:
+                yield Complaint("resend", f"{name} ({fields['type']}, {version}) to {resource}")
+            held[key] = version
