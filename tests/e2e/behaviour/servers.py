@@ -1,0 +1,104 @@
+"""HTTP and gRPC servers whose answers a test decides, where an application would listen."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple, Self
+
+import grpc
+
+
+class Reply(NamedTuple):
+    """What a server answers: after so many seconds, with this status."""
+
+    status: int = 200
+    seconds: float = 0.0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a proxy that gave a request up is what some tests are about."""
+
+
+class ScriptedServer:
+    """An HTTP server that answers with its name, as its script says.
+
+    Args:
+        name: What it calls itself.
+        address: Where it listens.
+        port: Its port.
+        script: The reply to the nth request (from 1) with a path.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        port: int,
+        script: Callable[[int, str], Reply] = lambda _number, _path: Reply(),
+    ) -> None:
+        self.paths: list[str] = []
+        self._closing = threading.Event()
+        self._server = _Server((address, port), self._handler(name, script))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def _handler(self, name: str, script: Callable[[int, str], Reply]) -> Any:
+        outer = self
+
+        # HTTP/1.0, so that no connection outlives a test and meets the next one's script.
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.paths.append(self.path)
+                reply = script(len(outer.paths), self.path)
+                outer._closing.wait(reply.seconds)
+                body = json.dumps({"service": name, "path": self.path}).encode()
+                self.send_response(reply.status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+                del format, args
+
+        return Handler
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class EchoingGrpcServer:
+    """A gRPC server that answers every method with its name and the method's path."""
+
+    def __init__(self, name: str, address: str, port: int) -> None:
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        self._server.add_generic_rpc_handlers((_Echo(name),))
+        self._server.add_insecure_port(f"{address}:{port}")
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(None).wait()
+
+
+class _Echo(grpc.GenericRpcHandler):
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def service(self, handler_call_details: Any) -> Any:
+        answer = f"{self._name} {handler_call_details.method}".encode()
+        return grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
