@@ -1,0 +1,1 @@
+"""What works on the repository itself: the developer commands behind ./dev and the demo."""
