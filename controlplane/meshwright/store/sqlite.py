@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -56,6 +57,9 @@ _MIGRATIONS: Final[Sequence[str]] = (
 _BUSY_SECONDS: Final = 10.0
 """How long a write waits for another process's write to the same file."""
 
+_BUSY_PAUSE_SECONDS: Final = 0.01
+"""How long to pause between attempts where SQLite does not wait itself."""
+
 _UNQUOTED: Final = "".join(
     character for character in map(chr, range(0x20, 0x7F)) if character not in "%?#"
 )
@@ -91,7 +95,7 @@ class SqliteStore:
                 # (https://www.sqlite.org/pragma.html#pragma_synchronous).
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._migrate()
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self._switch_to_wal()
         except BaseException:
             self._db.close()
             raise
@@ -118,6 +122,23 @@ class SqliteStore:
                 for statement in migration.split(";"):
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+    def _switch_to_wal(self) -> None:
+        """Use a write-ahead log, also where several processes open a new file at once.
+
+        The switch needs the file for itself, and SQLite does not wait for that as it does for a
+        write: it says at once that the file is busy.
+        """
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BUSY_PAUSE_SECONDS)
+            else:
+                return
 
     @contextmanager
     def _named_errors(self) -> Generator[None]:

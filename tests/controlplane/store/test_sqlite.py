@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -239,3 +241,17 @@ def test_changes_older_than_what_is_kept_are_not_known(
         kept = store.changes(DEMO, after=2)
         assert kept is not None
         assert len(kept[1]) == 3
+
+
+def test_many_that_open_the_same_new_files_wait_for_each_other(tmp_path: Path) -> None:
+    files = [f"{tmp_path}/{number}.db" for number in range(40)]
+    start = threading.Barrier(8)
+
+    def open_all(_: int) -> None:
+        for file in files:
+            start.wait()
+            SqliteStore(file).close()
+
+    with ThreadPoolExecutor(8) as threads:
+        # Nothing is raised: SQLite's switch to a write-ahead log does not wait by itself.
+        list(threads.map(open_all, range(8)))
