@@ -1,13 +1,14 @@
 """The command line of ./dev; each command prepares what it needs and then does its one thing."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 import typer
 
+from benchmarks.report import Table, build_report, write_section
 from tools.dev.console import say
-from tools.dev.paths import SCRIPTS, is_ci
+from tools.dev.paths import CHECKOUT, SCRIPTS, is_ci
 from tools.dev.processes import SetupError, run_foreground
 from tools.dev.setup import EVERYTHING, Component, Prepared, build_child_environment, prepare
 
@@ -30,6 +31,23 @@ app = typer.Typer(
 )
 docker_app = typer.Typer(no_args_is_help=True, help="The Docker engine that set-up started.")
 app.add_typer(docker_app, name="docker")
+bench_app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure a part beside its peer in one run; docs/benchmarks.md keeps the figures.",
+)
+app.add_typer(bench_app, name="bench")
+
+WriteOption = Annotated[
+    bool, typer.Option("--write", help="Put the figures into docs/benchmarks.md as well.")
+]
+
+
+def _report(name: str, tables: Sequence[Table], *, write: bool) -> None:
+    """Print what a benchmark found and, if asked, keep it in docs/benchmarks.md."""
+    report = build_report(name, tables)
+    report.show()
+    if write:
+        write_section(report, CHECKOUT / "docs" / "benchmarks.md")
 
 
 def enter_environment(components: Collection[Component]) -> Prepared:
