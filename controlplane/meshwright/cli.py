@@ -23,7 +23,7 @@ from meshwright.operator.commands import attach
 from meshwright.server import ServeError, Settings, serve
 from meshwright.store import StoreError
 from meshwright.store_commands import store_app
-from meshwright.translate.explanation import parse_request
+from meshwright.translate.sent_requests import parse_request
 
 app = typer.Typer(
     name="meshwright",
@@ -230,8 +230,12 @@ def render_command(
 
 @app.command("explain")
 def explain_command(
-    method: Annotated[str, typer.Argument(help="The request's method, such as GET.")],
-    url: Annotated[str, typer.Argument(help="What it asks for: http://color.demo.local/x?a=b.")],
+    method: Annotated[
+        str, typer.Argument(help="The request's method, such as GET; CONNECT for TCP.")
+    ],
+    url: Annotated[
+        str, typer.Argument(help="http://color.demo.local/x?a=b, or tcp://db.demo.local:5432.")
+    ],
     *,
     caller: Annotated[
         str, typer.Option("--from", metavar="NAME", help="The virtual node that sends it.")

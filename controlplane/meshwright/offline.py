@@ -22,7 +22,8 @@ from meshwright.model.resources import (
 from meshwright.model.service import load_service_model
 from meshwright.store import MeshHead, MeshState
 from meshwright.translate import parse_proxy, translate
-from meshwright.translate.explanation import Explanation, SentRequest, explain
+from meshwright.translate.explanation import Explanation, explain
+from meshwright.translate.sent_requests import SentRequest
 from meshwright.translate.static import render_static
 
 OFFLINE_ACCOUNT = "000000000000"

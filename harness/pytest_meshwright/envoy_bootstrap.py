@@ -48,18 +48,22 @@ class ProxySettings:
     """Who resolves names; None means the machine's own resolvers."""
     delta: bool = True
     """Delta xDS, or state of the world."""
+    service_addresses: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where Envoy takes TCP connections for a virtual service, by that service's name."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """More of `node.metadata`, beside what the harness says under `meshwright`."""
 
 
 def build_bootstrap(settings: ProxySettings) -> dict[str, Any]:
     """The bootstrap as the JSON value that `envoy --config-path` takes."""
-    interception = {
+    interception: dict[str, Any] = {
         # No iptables on a laptop: Envoy binds the node's own address and is asked as a proxy.
         "interception": "explicit",
         "listener_address": settings.addresses.listener,
         "application_address": settings.addresses.application,
     }
+    if settings.service_addresses:
+        interception["service_addresses"] = dict(settings.service_addresses)
     ads: dict[str, Any] = {"ads": {}, "resource_api_version": "V3"}
     bootstrap: dict[str, Any] = {
         "node": {

@@ -10,7 +10,7 @@ the ports that the specs name.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -46,6 +46,8 @@ class Service:
     port: int
     application: Application
     envoy: Envoy
+    service_addresses: Mapping[str, str]
+    """Where its Envoy takes TCP connections for its `tcp_backends`, by their names."""
 
     @property
     def ingress(self) -> Endpoint:
@@ -134,6 +136,7 @@ class Lab:
         hostname: str | None = None,
         port: int = 8080,
         node_id: str | None = None,
+        tcp_backends: Sequence[str] = (),
         delta: bool = True,
         log_level: str = "info",
     ) -> Service:
@@ -147,16 +150,22 @@ class Lab:
             hostname: the name of the node's DNS discovery; the lab's DNS then knows it.
             port: of the node's listener.
             node_id: what Envoy says that it is; None means `mesh/<mesh>/virtualNode/<name>`.
+            tcp_backends: virtual services that each get an address of their own, on which its
+                Envoy takes the TCP connections for them.
             delta: delta xDS, or state of the world.
             log_level: of Envoy's own log.
         """
         addresses = self.addresses.reserve_service()
+        service_addresses = {
+            backend: self.addresses.reserve_service().listener for backend in tcp_backends
+        }
         settings = ProxySettings(
             node_id=node_id or f"mesh/{mesh}/virtualNode/{name}",
             cluster=name,
             addresses=addresses,
             control_plane=self.control_plane.xds,
             dns=Endpoint(self.dns.address, self.dns.port),
+            service_addresses=service_addresses,
             delta=delta,
         )
         service = Service(
@@ -179,6 +188,7 @@ class Lab:
                 binary=self._envoy_binary,
                 log_level=log_level,
             ),
+            service_addresses=service_addresses,
         )
         self.services[name] = service
         if hostname is not None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from meshwright.graph.graph import Graph
-from meshwright.graph.references import references_of
+from meshwright.graph.references import references_of, route_priority
 from meshwright.graph.violations import find_violations
-from meshwright.model.resources import Kind, Resource
+from meshwright.model.resources import Kind, Resource, ResourceKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,8 @@ def find_problems(graph: Graph) -> list[Finding]:
 def _problems_of(graph: Graph, resource: Resource) -> Iterator[Finding]:
     match resource.key.kind:
         case Kind.VIRTUAL_NODE:
-            for reference in references_of(resource):
-                if reference.target not in graph.resources:
-                    yield Finding(
-                        resource.arn,
-                        "BackendMissing",
-                        reference.field,
-                        f"{resource.key} has the backend {reference.target.name!r}, and there is "
-                        f"no such virtual service in mesh {resource.key.mesh.name!r}",
-                        f"create the virtual service {reference.target.name!r}, or take the "
-                        "backend out of the virtual node",
-                    )
+            yield from _missing_backends(graph, resource)
+            yield from _shared_tcp_ports(graph, resource)
         case Kind.VIRTUAL_SERVICE if not references_of(resource):
             yield Finding(
                 resource.arn,
@@ -83,5 +74,80 @@ def _problems_of(graph: Graph, resource: Resource) -> Iterator[Finding]:
                     f"{resource.key}: {violation.field} {violation.message}",
                     "change the route, or give the virtual node back the listener",
                 )
+            yield from _shadowed_tcp_route(graph, resource)
         case _:
             return
+
+
+def _missing_backends(graph: Graph, node: Resource) -> Iterator[Finding]:
+    for reference in references_of(node):
+        if reference.target not in graph.resources:
+            yield Finding(
+                node.arn,
+                "BackendMissing",
+                reference.field,
+                f"{node.key} has the backend {reference.target.name!r}, and there is no such "
+                f"virtual service in mesh {node.key.mesh.name!r}",
+                f"create the virtual service {reference.target.name!r}, or take the backend out "
+                "of the virtual node",
+            )
+
+
+def _shared_tcp_ports(graph: Graph, node: Resource) -> Iterator[Finding]:
+    """TCP backends that a connection's port does not tell apart.
+
+    Source: App Mesh user guide, troubleshooting-connectivity.md: "Make sure that all destinations
+    are using a unique port".
+    """
+    first: dict[int, ResourceKey] = {}
+    for reference in references_of(node):
+        service = graph.resources.get(reference.target)
+        for mapping in graph.port_mappings_of(service) if service is not None else ():
+            if mapping["protocol"] != "tcp":
+                continue
+            port = mapping["port"]
+            other = first.setdefault(port, reference.target)
+            if other != reference.target:
+                yield Finding(
+                    node.arn,
+                    "TcpPortShared",
+                    reference.field,
+                    f"{node.key} has the backends {other.name!r} and {reference.target.name!r}, "
+                    f"which both take TCP connections on port {port}: only those with TLS are "
+                    "told apart, by the server name that they ask for",
+                    "give one of their virtual routers another port, or each an address of its "
+                    "own in the proxies' service_addresses",
+                )
+
+
+def _shadowed_tcp_route(graph: Graph, route: Resource) -> Iterator[Finding]:
+    """A TCP route that gets nothing, since another one takes the connections of all its ports."""
+    ports = _tcp_ports_of(graph, route)
+    before = [
+        each
+        for each in graph.children_of(route.key.parent_key or route.key)
+        if (route_priority(each), each.key.name) < (route_priority(route), route.key.name)
+    ]
+    taken = {port: each.key for each in reversed(before) for port in _tcp_ports_of(graph, each)}
+    if ports and ports <= taken.keys():
+        yield Finding(
+            route.arn,
+            "RouteShadowed",
+            "spec.tcpRoute",
+            f"{route.key} gets no connection, since {taken[min(ports)]} takes them before it",
+            "delete one of them, or let them match different ports",
+        )
+
+
+def _tcp_ports_of(graph: Graph, route: Resource) -> set[int]:
+    """The ports whose connections a route may take; empty for one that is not for TCP."""
+    router = graph.resources.get(route.key.parent_key) if route.key.parent_key else None
+    if "tcpRoute" not in route.spec or router is None:
+        return set()
+    wanted = route.spec["tcpRoute"].get("match", {}).get("port")
+    mappings = [listener["portMapping"] for listener in router.spec.get("listeners", ())]
+    return {
+        mapping["port"]
+        for mapping in mappings
+        if mapping["protocol"] == "tcp" and wanted in (None, mapping["port"])
+    }

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from meshwright.graph.references import references_of
 from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey, mesh_resource_key
@@ -86,6 +87,16 @@ class Graph:
     def find(self, kind: Kind, name: str, parent: str = "") -> Resource | None:
         """The resource of a kind and name in this mesh, or None."""
         return self.resources.get(ResourceKey(self.head.mesh, kind, name, parent))
+
+    def port_mappings_of(self, service: Resource) -> list[Mapping[str, Any]]:
+        """The port mappings on which a virtual service is asked: those of its provider."""
+        providers = (self.resources.get(each.target) for each in references_of(service))
+        return [
+            listener["portMapping"]
+            for provider in providers
+            if provider is not None
+            for listener in provider.spec.get("listeners", ())
+        ]
 
     def children_of(self, key: ResourceKey) -> Sequence[Resource]:
         """What lives in a resource, by kind and name; for the mesh, everything else in it."""

@@ -14,6 +14,10 @@ GATEWAY_ROUTE_TYPES = ROUTE_TYPES[:3]
 """Those of a gateway route, which has none for TCP."""
 
 
+_NO_PRIORITY = 1_001
+"""A route without a priority comes after those with one, whose largest is 1000."""
+
+
 class Reference(NamedTuple):
     """A field that names another resource.
 
@@ -76,6 +80,11 @@ def weighted_target_ports(route: Resource) -> Iterator[tuple[Reference, int | No
                 ResourceKey(route.key.mesh, Kind.VIRTUAL_NODE, target["virtualNode"]),
             )
             yield reference, target.get("port")
+
+
+def route_priority(route: Resource) -> int:
+    """The priority of a route or gateway route; 0 is the highest."""
+    return route.spec.get("priority", _NO_PRIORITY)
 
 
 def _gateway_target(route: Resource) -> Iterator[Reference]:

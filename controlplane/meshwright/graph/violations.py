@@ -133,7 +133,8 @@ def _port_twice(resource: Resource) -> Iterator[Violation]:
     for position, listener in enumerate(resource.spec.get("listeners", ())):
         port = listener["portMapping"]["port"]
         field = f"spec.listeners[{position}].portMapping.port"
-        if port in PROXY_PORTS and resource.key.kind in PROXY_KINDS:
+        bound = resource.key.kind in PROXY_KINDS or listener["portMapping"]["protocol"] == "tcp"
+        if port in PROXY_PORTS and bound:
             yield Violation(field, f"must not be {port}, on which the proxy itself listens")
         if port in seen:
             yield Violation(field, f"must differ from the other listeners', and {port} is taken")
@@ -153,11 +154,11 @@ def _listener_mismatch(graph: Graph, route: Resource) -> Iterator[Violation]:
     mappings = [each["portMapping"] for each in parent.spec.get("listeners", ())]
     protocol = given[0].removesuffix("Route")
     offered = sorted({mapping["protocol"] for mapping in mappings})
-    if offered and protocol not in offered:
+    if protocol not in offered and (offered or protocol == "tcp"):
         yield Violation(
             f"spec.{given[0]}",
             f"needs a listener with protocol {protocol} in {parent.key}, which has "
-            f"{', '.join(offered)}",
+            f"{', '.join(offered) or 'none'}",
         )
     port = route.spec[given[0]].get("match", {}).get("port")
     ports = [mapping["port"] for mapping in mappings]
@@ -185,19 +186,23 @@ def _target_mismatch(graph: Graph, route: Resource) -> Iterator[Violation]:
 
 
 def _unreachable_service_port(graph: Graph, route: Resource) -> Iterator[Violation]:
-    """A gateway route's target port against the ports that its virtual service is asked on."""
+    """A gateway route's target and its port against what its virtual service is asked on.
+
+    Source: App Mesh user guide, virtual_gateways.md: gateways speak HTTP, HTTP/2 and gRPC.
+    """
     for reference in references_of(route):
         kind = reference.field.split(".")[1]
         port = route.spec[kind]["action"]["target"].get("port")
         service = graph.resources.get(reference.target)
-        if port is None or service is None:
+        if service is None:
             continue
-        ports = [
-            listener["portMapping"]["port"]
-            for provided in references_of(service)
-            for listener in graph.resources[provided.target].spec.get("listeners", ())
-        ]
-        if port not in ports:
+        mappings = graph.port_mappings_of(service)
+        ports = [mapping["port"] for mapping in mappings if mapping["protocol"] != "tcp"]
+        if mappings and not ports:
+            yield Violation(
+                reference.field, f"must not be {service.key}, which takes nothing but TCP"
+            )
+        elif port is not None and port not in ports:
             yield Violation(
                 f"spec.{kind}.action.target.port",
                 f"must be a port of {service.key}, which is asked on "

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from meshwright.graph import Graph
-from meshwright.graph.references import ROUTE_TYPES, references_of
+from meshwright.graph.references import ROUTE_TYPES, references_of, route_priority
 from meshwright.model.resources import Kind, Resource
 from meshwright.translate.names import cluster_name
 
-_NO_PRIORITY: Final = 1_001
-"""A route without a priority comes after those with one, whose largest is 1000."""
+TCP: Final = "tcp"
+"""The one protocol of listeners whose connections are not HTTP requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class RoutedRequests:
-    """One rule of a backend: some of its requests, and who gets them.
+    """One rule of a backend: some of its requests or connections, and who gets them.
 
     Attributes:
         declared: The route; the virtual service where a virtual node provides it, which takes
-            every request.
+            everything.
         kind: The route's type, such as `httpRoute`; empty for a virtual node provider.
         rule: The route itself, the part of the specification under its type.
-        targets: Who gets the requests.
+        targets: Who gets the requests or connections.
     """
 
     declared: Resource
@@ -74,6 +74,23 @@ class RoutedRequests:
         """The route's match; empty where it takes every request."""
         return self.rule.get("match", {})
 
+    def takes_port(self, port: int) -> bool:
+        """Whether what is asked on a port may be for it."""
+        return self.match.get("port", port) == port
+
+
+@dataclass(frozen=True, slots=True)
+class TcpPort:
+    """A port on which a virtual service takes TCP connections.
+
+    Attributes:
+        port: The port.
+        rule: Who gets its connections; None where no route takes them.
+    """
+
+    port: int
+    rule: RoutedRequests | None
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:
@@ -81,13 +98,26 @@ class Backend:
 
     Attributes:
         service: The virtual service.
-        ports: The ports that it is asked on: its virtual router's, or its virtual node's.
-        rules: What is tried, in this order.
+        ports: The ports of its virtual router or virtual node on which it is asked in HTTP of any
+            version.
+        rules: What is tried for a request, in this order.
+        tcp_ports: The ports on which it takes TCP connections.
     """
 
     service: Resource
     ports: tuple[int, ...]
     rules: tuple[RoutedRequests, ...]
+    tcp_ports: tuple[TcpPort, ...] = ()
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it can be asked in HTTP at all."""
+        return bool(self.ports or not self.tcp_ports)
+
+    @property
+    def all_rules(self) -> tuple[RoutedRequests, ...]:
+        """The rules for requests, and those for connections."""
+        return (*self.rules, *(tcp.rule for tcp in self.tcp_ports if tcp.rule is not None))
 
 
 def backends_of(graph: Graph, owner: Resource) -> tuple[Backend, ...]:
@@ -109,16 +139,48 @@ def backends_of(graph: Graph, owner: Resource) -> tuple[Backend, ...]:
 def _resolve(graph: Graph, service: Resource) -> Iterator[Backend]:
     for reference in references_of(service):
         provider = graph.resources[reference.target]
-        listeners = provider.spec.get("listeners", ())
-        ports = tuple(listener["portMapping"]["port"] for listener in listeners)
-        if provider.key.kind is Kind.VIRTUAL_NODE:
-            endpoint = find_endpoint(provider)
-            if endpoint is not None:
-                rule = RoutedRequests(service, "", {}, (Target(endpoint, 1),))
-                yield Backend(service, ports, (rule,))
-        else:
-            rules = (_resolve_route(graph, route) for route in graph.children_of(provider.key))
-            yield Backend(service, ports, tuple(sorted(rules, key=_order)))
+        if provider.key.kind is Kind.VIRTUAL_ROUTER:
+            yield _resolve_router(graph, service, provider)
+        elif provider.spec.get("listeners"):
+            yield _resolve_node(service, provider)
+
+
+def _resolve_node(service: Resource, node: Resource) -> Backend:
+    """A virtual service that a virtual node provides: each of its ports is that of a listener."""
+    endpoints = [Endpoint(node, listener) for listener in node.spec["listeners"]]
+    http = [endpoint for endpoint in endpoints if endpoint.protocol != TCP]
+
+    def send_all(endpoint: Endpoint) -> RoutedRequests:
+        rule = {"match": {"port": endpoint.port}} if len(http) > 1 else {}
+        return RoutedRequests(service, "", rule, (Target(endpoint, 1),))
+
+    return Backend(
+        service,
+        tuple(endpoint.port for endpoint in http),
+        tuple(send_all(endpoint) for endpoint in http),
+        tuple(
+            TcpPort(endpoint.port, RoutedRequests(service, "", {}, (Target(endpoint, 1),)))
+            for endpoint in endpoints
+            if endpoint.protocol == TCP
+        ),
+    )
+
+
+def _resolve_router(graph: Graph, service: Resource, router: Resource) -> Backend:
+    mappings = [listener["portMapping"] for listener in router.spec.get("listeners", ())]
+    rules = sorted(
+        (_resolve_route(graph, route) for route in graph.children_of(router.key)), key=_order
+    )
+    connections = [rule for rule in rules if rule.kind == "tcpRoute"]
+    return Backend(
+        service,
+        tuple(mapping["port"] for mapping in mappings if mapping["protocol"] != TCP),
+        tuple(rule for rule in rules if rule.kind != "tcpRoute"),
+        tuple(
+            TcpPort(port, next((each for each in connections if each.takes_port(port)), None))
+            for port in (mapping["port"] for mapping in mappings if mapping["protocol"] == TCP)
+        ),
+    )
 
 
 def _resolve_route(graph: Graph, route: Resource) -> RoutedRequests:
@@ -152,7 +214,7 @@ def route_order(declared: Resource, match: Mapping[str, Any]) -> tuple[int, int,
     else:
         prefix = match.get("prefix") or match.get("serviceName") or ""
         specificity, length = 2, len(prefix)
-    return declared.spec.get("priority", _NO_PRIORITY), specificity, -length, declared.key.name
+    return route_priority(declared), specificity, -length, declared.key.name
 
 
 def find_endpoint(node: Resource, port: int | None = None) -> Endpoint | None:

@@ -15,11 +15,18 @@ _PORT_MAPPING: Final = (
     "listeners[].portMapping.protocol=http2",
     "listeners[].portMapping.protocol=grpc",
 )
+_TCP_PORT_MAPPING: Final = ("listeners[].portMapping.protocol=tcp",)
+"""Virtual gateways take no TCP (App Mesh user guide, virtual_gateways.md)."""
 _CONNECTION_POOLS: Final = (
     "listeners[].connectionPool.http.maxConnections",
     "listeners[].connectionPool.http.maxPendingRequests",
     "listeners[].connectionPool.http2.maxRequests",
     "listeners[].connectionPool.grpc.maxRequests",
+)
+_TARGET: Final = (
+    "action.weightedTargets[].virtualNode",
+    "action.weightedTargets[].weight",
+    "action.weightedTargets[].port",
 )
 _ACCESS_LOG: Final = (
     "logging.accessLog.file.path",
@@ -59,9 +66,7 @@ def _route(kind: str, matched_by: str) -> tuple[str, ...]:
         f"match.{matched_by}[].name",
         f"match.{matched_by}[].invert",
         *(f"match.{matched_by}[].match.{how}" for how in _STRING_MATCHES),
-        "action.weightedTargets[].virtualNode",
-        "action.weightedTargets[].weight",
-        "action.weightedTargets[].port",
+        *_TARGET,
         "retryPolicy.maxRetries",
         "retryPolicy.httpRetryEvents[]",
         "retryPolicy.tcpRetryEvents[]",
@@ -117,11 +122,13 @@ _CARRIED_OUT: Final[dict[Kind, tuple[str, ...]]] = {
     Kind.MESH: ("egressFilter.type", "serviceDiscovery.ipPreference"),
     Kind.VIRTUAL_NODE: (
         *_PORT_MAPPING,
+        *_TCP_PORT_MAPPING,
         *(
             f"listeners[].timeout.{protocol}.{field}"
             for protocol in ("http", "http2", "grpc")
             for field in _durations("perRequest", "idle")
         ),
+        *_durations("listeners[].timeout.tcp.idle"),
         *(
             f"listeners[].healthCheck.{field}"
             for field in (
@@ -136,6 +143,7 @@ _CARRIED_OUT: Final[dict[Kind, tuple[str, ...]]] = {
         "listeners[].outlierDetection.maxServerErrors",
         "listeners[].outlierDetection.maxEjectionPercent",
         *_CONNECTION_POOLS,
+        "listeners[].connectionPool.tcp.maxConnections",
         "serviceDiscovery.dns.hostname",
         "serviceDiscovery.dns.responseType",
         "serviceDiscovery.dns.ipPreference",
@@ -149,7 +157,7 @@ _CARRIED_OUT: Final[dict[Kind, tuple[str, ...]]] = {
         "provider.virtualNode.virtualNodeName",
         "provider.virtualRouter.virtualRouterName",
     ),
-    Kind.VIRTUAL_ROUTER: _PORT_MAPPING,
+    Kind.VIRTUAL_ROUTER: (*_PORT_MAPPING, *_TCP_PORT_MAPPING),
     Kind.ROUTE: (
         "priority",
         *_http_route("httpRoute"),
@@ -158,6 +166,7 @@ _CARRIED_OUT: Final[dict[Kind, tuple[str, ...]]] = {
         "grpcRoute.match.serviceName",
         "grpcRoute.match.methodName",
         "grpcRoute.retryPolicy.grpcRetryEvents[]",
+        *(f"tcpRoute.{field}" for field in ("match.port", *_TARGET, *_durations("timeout.idle"))),
     ),
     Kind.VIRTUAL_GATEWAY: (
         *_PORT_MAPPING,

@@ -20,11 +20,16 @@ from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import (
     dynamic_forward_proxy_pb2 as forward_filter_pb2,
 )
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.filters.network.direct_response.v3 import (
+    config_pb2 as direct_response_pb2,
+)
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2,
 )
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
@@ -36,6 +41,8 @@ Cluster: type[Message] = cluster_pb2.Cluster
 Listener: type[Message] = listener_pb2.Listener
 RouteConfiguration: type[Message] = route_pb2.RouteConfiguration
 HttpConnectionManager: type[Message] = http_connection_manager_pb2.HttpConnectionManager
+TcpProxy: type[Message] = tcp_proxy_pb2.TcpProxy
+DirectResponse: type[Message] = direct_response_pb2.Config
 Router: type[Message] = router_pb2.Router
 FileAccessLog: type[Message] = file_pb2.FileAccessLog
 PreviousHosts: type[Message] = previous_hosts_pb2.PreviousHostsPredicate
@@ -45,6 +52,7 @@ HttpProtocolOptions: type[Message] = http_protocol_options_pb2.HttpProtocolOptio
 DownstreamTlsContext: type[Message] = tls_pb2.DownstreamTlsContext
 UpstreamTlsContext: type[Message] = tls_pb2.UpstreamTlsContext
 Secret: type[Message] = secret_pb2.Secret
+HttpInspector: type[Message] = http_inspector_pb2.HttpInspector
 TlsInspector: type[Message] = tls_inspector_pb2.TlsInspector
 OriginalDst: type[Message] = original_dst_pb2.OriginalDst
 

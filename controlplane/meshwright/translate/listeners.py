@@ -1,29 +1,24 @@
-"""Listeners: where requests come in, and by which filters they go."""
+"""Listeners for what comes in: those of virtual nodes and of virtual gateways."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.protobuf.message import Message
 
 from meshwright.model.resources import Resource
-from meshwright.translate.access_logs import build_access_logs
-from meshwright.translate.envoy_api import (
-    DynamicForwardProxyFilter,
-    HttpConnectionManager,
-    Listener,
-    OriginalDst,
-    Router,
-    TlsInspector,
-    build_address,
-    build_extension,
+from meshwright.translate.backends import TCP
+from meshwright.translate.envoy_api import Listener, build_address
+from meshwright.translate.filter_chains import build_connection_filters, build_request_filters
+from meshwright.translate.listener_filters import (
+    INSPECTION_TIMEOUT,
+    inspect_tls,
+    restore_original_destination,
 )
-from meshwright.translate.names import listener_name, route_configuration_name
-from meshwright.translate.proxies import EGRESS_PORT, INGRESS_PORT, Interception, Proxy
+from meshwright.translate.names import cluster_name, listener_name, route_configuration_name
+from meshwright.translate.proxies import INGRESS_PORT, Interception, Proxy
 from meshwright.translate.tls import build_server_transport_socket, find_server_tls
-
-_ADS: Final[dict[str, Any]] = {"ads": {}, "resource_api_version": "V3"}
 
 
 def build_ingress_listeners(node: Resource, proxy: Proxy) -> tuple[Message, ...]:
@@ -42,14 +37,22 @@ def build_ingress_listeners(node: Resource, proxy: Proxy) -> tuple[Message, ...]
     ]
     if not chains:
         return ()
+    inspected = [each for each in declared if find_server_tls(each) is not None]
     return (
-        _build_listener(
+        build_listener(
             "ingress",
             proxy.listener_address,
             INGRESS_PORT,
             chains,
-            original_destination=True,
-            inspect_tls=any(map(find_server_tls, declared)),
+            [
+                restore_original_destination(),
+                *(
+                    [inspect_tls(only_on=[each["portMapping"]["port"] for each in inspected])]
+                    if inspected
+                    else []
+                ),
+            ],
+            server_may_speak_first=any(map(_takes_plain_tcp, inspected)),
         ),
     )
 
@@ -61,15 +64,23 @@ def build_gateway_listeners(gateway: Resource, address: str) -> tuple[Message, .
 
 def _build_own_listeners(owner: Resource, address: str) -> tuple[Message, ...]:
     return tuple(
-        _build_listener(
+        build_listener(
             "ingress",
             address,
             listener["portMapping"]["port"],
             _build_ingress_chains(owner, listener),
-            inspect_tls=find_server_tls(listener) is not None,
+            [inspect_tls()] if find_server_tls(listener) is not None else [],
+            server_may_speak_first=_takes_plain_tcp(listener),
         )
         for listener in owner.spec.get("listeners", ())
     )
+
+
+def _takes_plain_tcp(listener: Mapping[str, Any]) -> bool:
+    """Whether a listener tells plain TCP from TLS by a connection's first bytes."""
+    tls = find_server_tls(listener)
+    protocol = listener["portMapping"]["protocol"]
+    return protocol == TCP and tls is not None and tls["mode"] == "PERMISSIVE"
 
 
 def _build_ingress_chains(
@@ -80,8 +91,7 @@ def _build_ingress_chains(
     Source: App Mesh user guide, tls.md: STRICT takes TLS only, PERMISSIVE plain text as well.
     """
     mapping = listener["portMapping"]
-    name = route_configuration_name("ingress", mapping["protocol"], mapping["port"])
-    chain = _build_filter_chain(owner, "ingress", name)
+    chain = _build_ingress_filters(owner, listener)
     port = {"destination_port": {"value": mapping["port"]}} if match_port else {}
     tls = find_server_tls(listener)
     plain = {**chain, "filter_chain_match": port} if port else chain
@@ -95,77 +105,44 @@ def _build_ingress_chains(
     return [encrypted, plain] if tls["mode"] == "PERMISSIVE" else [encrypted]
 
 
-def build_egress_listener(
-    owner: Resource,
-    address: str,
-    *,
-    original_destination: bool = False,
-    dns_cache: Mapping[str, Any] | None = None,
-) -> Message:
-    """The listener for what leaves a proxy.
-
-    Under explicit interception it is the application's HTTP proxy: Envoy takes absolute-form
-    request targets, and the virtual host is chosen by the host that the request names.
-
-    Args:
-        owner: The virtual node or virtual gateway.
-        address: Where it is bound.
-        original_destination: Whether traffic is redirected to it.
-        dns_cache: How hosts that are no backend are looked up; None where they are not reached
-            by name.
-    """
-    routes = route_configuration_name("egress", "http", EGRESS_PORT)
-    chain = _build_filter_chain(owner, "egress", routes, dns_cache=dns_cache)
-    return _build_listener(
-        "egress", address, EGRESS_PORT, [chain], original_destination=original_destination
-    )
+def _build_ingress_filters(owner: Resource, listener: Mapping[str, Any]) -> dict[str, Any]:
+    protocol, port = listener["portMapping"]["protocol"], listener["portMapping"]["port"]
+    if protocol == TCP:
+        key = owner.key
+        application = cluster_name("ingress", key.mesh.name, key.name, protocol, port)
+        timeout = listener.get("timeout", {}).get(TCP)
+        return build_connection_filters(owner, "ingress", [(application, 1)], timeout)
+    routes = route_configuration_name("ingress", protocol, port)
+    return build_request_filters(owner, "ingress", routes)
 
 
-def _build_listener(
+def build_listener(
     direction: str,
     address: str,
     port: int,
-    chains: list[dict[str, Any]],
+    chains: Sequence[Mapping[str, Any]],
+    listener_filters: Sequence[Mapping[str, Any]] = (),
     *,
-    original_destination: bool = False,
-    inspect_tls: bool = False,
+    server_may_speak_first: bool = False,
+    default_chain: Mapping[str, Any] | None = None,
 ) -> Message:
-    filters: list[dict[str, Any]] = []
-    if original_destination:
-        filters.append(build_extension("envoy.filters.listener.original_dst", OriginalDst()))
-    if inspect_tls:
-        filters.append(build_extension("envoy.filters.listener.tls_inspector", TlsInspector()))
+    """A listener.
+
+    Args:
+        direction: `ingress` or `egress`.
+        address: The IP address that it binds.
+        port: Its port.
+        chains: Its filter chains.
+        listener_filters: Its listener filters, in their order.
+        server_may_speak_first: Whether its inspectors must not wait long for a client's bytes.
+        default_chain: The filter chain for what none of the others takes; None closes it.
+    """
     return Listener(
         name=listener_name(direction, address, port),
         address=build_address(address, port),
         traffic_direction="INBOUND" if direction == "ingress" else "OUTBOUND",
         filter_chains=chains,
-        listener_filters=filters,
+        default_filter_chain=default_chain,
+        listener_filters=listener_filters,
+        **(INSPECTION_TIMEOUT if server_may_speak_first else {}),
     )
-
-
-def _build_filter_chain(
-    node: Resource, direction: str, routes: str, *, dns_cache: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """One HTTP connection manager; its settings are those that App Mesh sent."""
-    manager = HttpConnectionManager(
-        stat_prefix=direction,
-        rds={"config_source": _ADS, "route_config_name": routes},
-        http_filters=_build_http_filters(dns_cache),
-        access_log=build_access_logs(node),
-        upgrade_configs=[{"upgrade_type": "websocket", "enabled": {"value": True}}],
-        normalize_path={"value": True},
-        merge_slashes=True,
-        path_with_escaped_slashes_action="KEEP_UNCHANGED",
-    )
-    return {"filters": [build_extension("envoy.filters.network.http_connection_manager", manager)]}
-
-
-def _build_http_filters(dns_cache: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The HTTP filters in their order; the router is last, since it ends the chain."""
-    router = build_extension("envoy.filters.http.router", Router())
-    if dns_cache is None:
-        return [router]
-    # Before the router: it looks the host up that the router's cluster then connects to.
-    lookup = DynamicForwardProxyFilter(dns_cache_config=dns_cache)
-    return [build_extension("envoy.filters.http.dynamic_forward_proxy", lookup), router]

@@ -26,6 +26,11 @@ def open_egress_cluster_name(mesh: str) -> str:
     return f"cds_egress_{mesh}_passthrough"
 
 
+def aws_egress_cluster_name(mesh: str) -> str:
+    """`cds_egress_demo_amazonaws`: for AWS's own endpoints, where egress is closed."""
+    return f"cds_egress_{mesh}_amazonaws"
+
+
 def cluster_name(direction: str, mesh: str, node: str, protocol: str, port: int) -> str:
     """`cds_egress_demo_color-blue_http_8080`."""
     return f"cds_{direction}_{mesh}_{node}_{protocol}_{port}"

@@ -14,6 +14,13 @@ METADATA_KEY: Final = "meshwright"
 EGRESS_PORT: Final = 15001
 INGRESS_PORT: Final = 15000
 
+_MEMBERS: Final = (
+    "interception",
+    "listener_address",
+    "application_address",
+    "service_addresses",
+)
+
 
 class Interception(StrEnum):
     """How an application's traffic gets into its proxy."""
@@ -34,12 +41,19 @@ class Proxy:
         interception: How traffic gets into it.
         listener_address: The address that its listeners bind.
         application_address: Where its application listens.
+        service_addresses: The address at which its application finds a virtual service that
+            takes TCP connections, by that service's name.
     """
 
     key: ResourceKey
     interception: Interception = Interception.TRANSPARENT
     listener_address: str = "0.0.0.0"  # noqa: S104 - inside its task, pod or host, as in App Mesh
     application_address: str = "127.0.0.1"
+    service_addresses: tuple[tuple[str, str], ...] = ()
+
+    def find_service_address(self, service: str) -> str | None:
+        """The address that a virtual service has to itself, or None where it has none."""
+        return dict(self.service_addresses).get(service)
 
 
 def parse_proxy(node_id: str, metadata: Mapping[str, Any], *, account_id: str) -> Proxy:
@@ -48,7 +62,7 @@ def parse_proxy(node_id: str, metadata: Mapping[str, Any], *, account_id: str) -
     Args:
         node_id: The resource's ARN, or its `mesh/MESH/virtualNode/NAME` suffix.
         metadata: The node's metadata; what is under `meshwright` is looked at: `interception`,
-            `listener_address` and `application_address`.
+            `listener_address`, `application_address` and `service_addresses`.
         account_id: The owner of meshes that the id names without one.
 
     Raises:
@@ -60,11 +74,11 @@ def parse_proxy(node_id: str, metadata: Mapping[str, Any], *, account_id: str) -
         message = f"node metadata {METADATA_KEY!r} must be an object, got {said!r}"
         raise ValueError(message)  # noqa: TRY004 - what came over the wire is a bad value
     settings = cast("Mapping[str, Any]", said)
-    unknown = settings.keys() - {"interception", "listener_address", "application_address"}
+    unknown = settings.keys() - set(_MEMBERS)
     if unknown:
         raise ValueError(
             f"node metadata {METADATA_KEY!r} has unknown members {sorted(unknown)}; known are "
-            "interception, listener_address and application_address"
+            f"{', '.join(_MEMBERS)}"
         )
     try:
         interception = Interception(settings.get("interception", Interception.TRANSPARENT))
@@ -77,16 +91,34 @@ def parse_proxy(node_id: str, metadata: Mapping[str, Any], *, account_id: str) -
     return Proxy(
         key,
         interception,
-        _parse_address(settings, "listener_address", default.listener_address),
-        _parse_address(settings, "application_address", default.application_address),
+        _parse_address(
+            settings.get("listener_address", default.listener_address), "listener_address"
+        ),
+        _parse_address(
+            settings.get("application_address", default.application_address), "application_address"
+        ),
+        _parse_service_addresses(settings.get("service_addresses", {})),
     )
 
 
-def _parse_address(settings: Mapping[str, Any], name: str, default: str) -> str:
-    text = settings.get(name, default)
+def _parse_service_addresses(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, Mapping):
+        message = (
+            f"node metadata {METADATA_KEY}.service_addresses must be an object of virtual service "
+            f"names and their addresses, got {value!r}"
+        )
+        raise ValueError(message)  # noqa: TRY004 - what came over the wire is a bad value
+    addresses = cast("Mapping[str, object]", value)
+    return tuple(
+        (name, _parse_address(addresses[name], f"service_addresses.{name}"))
+        for name in sorted(addresses)
+    )
+
+
+def _parse_address(value: object, name: str) -> str:
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(cast("str", value)))
     except ValueError:
         raise ValueError(
-            f"node metadata {METADATA_KEY}.{name} must be an IP address, got {text!r}"
+            f"node metadata {METADATA_KEY}.{name} must be an IP address, got {value!r}"
         ) from None

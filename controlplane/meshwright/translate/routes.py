@@ -22,7 +22,8 @@ REQUEST_TIMEOUT_SECONDS: Final = 15
 SERVICE_HEADER: Final = "x-app-mesh-virtual-service"
 """Names the virtual service of a request whose host name a gateway route did not rewrite."""
 
-_HTTP_PORT: Final = 80
+HTTP_PORT: Final = 80
+"""The port of a request whose host names none."""
 
 
 def build_ingress_routes(node: Resource, listener: Mapping[str, Any]) -> Message:
@@ -51,7 +52,8 @@ def build_egress_routes(
         open_cluster: Where requests to what is no backend go; None where they go nowhere.
     """
     taken = {"*"}
-    built = [host for backend in backends for host in _build_virtual_hosts(backend, taken)]
+    asked = [backend for backend in backends if backend.takes_requests]
+    built = [host for backend in asked for host in _build_virtual_hosts(backend, taken)]
     hosts = [host for host in built if host["domains"]]
     if owner.key.kind is Kind.VIRTUAL_GATEWAY:
         hosts.append(_build_named_by_header_host(backends))
@@ -84,7 +86,7 @@ def _build_virtual_hosts(backend: Backend, taken: set[str]) -> Iterator[dict[str
     A request without a port asks for port 80 where the service has that, else for its first.
     """
     service = backend.service.key.name
-    bare_port = next((port for port in backend.ports if port == _HTTP_PORT), None)
+    bare_port = next((port for port in backend.ports if port == HTTP_PORT), None)
     bare_port = bare_port or next(iter(backend.ports), None)
     if not any("port" in rule.match for rule in backend.rules):
         names = [service, *(f"{service}:{port}" for port in (*backend.ports, EGRESS_PORT))]
@@ -92,7 +94,7 @@ def _build_virtual_hosts(backend: Backend, taken: set[str]) -> Iterator[dict[str
         return
     for port in backend.ports:
         names = [service, f"{service}:{EGRESS_PORT}"] if port == bare_port else []
-        rules = [rule for rule in backend.rules if rule.match.get("port", port) == port]
+        rules = [rule for rule in backend.rules if rule.takes_port(port)]
         yield _build_virtual_host(
             f"{service}:{port}", [*names, f"{service}:{port}"], tuple(rules), taken
         )

@@ -14,7 +14,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from meshwright.model.resources import Resource
-from meshwright.translate.backends import Backend, Endpoint
+from meshwright.translate.backends import TCP, Backend, Endpoint
 from meshwright.translate.envoy_api import (
     DownstreamTlsContext,
     Secret,
@@ -156,7 +156,7 @@ def _find_policy(
     leading = {
         backend.service.key.name
         for backend in backends
-        for rule in backend.rules
+        for rule in backend.all_rules
         for target in rule.targets
         if target.endpoint.cluster == endpoint.cluster
     }
@@ -192,6 +192,8 @@ def _trust_secret(file: str) -> str:
 
 def _application_protocols(protocol: str, *, serving: bool) -> list[str]:
     """What is offered in ALPN; a listener for HTTP/1.1 takes HTTP/2 as well."""
+    if protocol == TCP:
+        return []
     if protocol in ("http2", "grpc"):
         return ["h2"]
     return ["h2", "http/1.1"] if serving else ["http/1.1"]

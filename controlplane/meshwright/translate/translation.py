@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from meshwright.graph import Graph
 from meshwright.model.resources import Kind, Resource
-from meshwright.translate.backends import Backend, Endpoint, backends_of
+from meshwright.translate.backends import TCP, Backend, Endpoint, backends_of
 from meshwright.translate.clusters import (
     build_egress_cluster,
     build_ingress_cluster,
@@ -18,17 +18,18 @@ from meshwright.translate.clusters import (
     build_original_destination_cluster,
     build_self_redirect_cluster,
 )
+from meshwright.translate.egress import (
+    build_explicit_egress_listeners,
+    build_gateway_egress_listener,
+    build_transparent_egress_listener,
+)
 from meshwright.translate.gateways import (
     build_gateway_routes,
     gateway_routes_of,
     redirect_protocol,
 )
-from meshwright.translate.listeners import (
-    build_egress_listener,
-    build_gateway_listeners,
-    build_ingress_listeners,
-)
-from meshwright.translate.names import open_egress_cluster_name
+from meshwright.translate.listeners import build_gateway_listeners, build_ingress_listeners
+from meshwright.translate.names import aws_egress_cluster_name, open_egress_cluster_name
 from meshwright.translate.proxies import Interception, Proxy
 from meshwright.translate.routes import build_egress_routes, build_ingress_routes
 from meshwright.translate.tls import build_secrets, find_client_tls
@@ -73,33 +74,38 @@ def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResource
     backends = backends_of(graph, node)
     endpoints = _endpoints_of(backends)
     listeners = node.spec.get("listeners", ())
-    open_cluster = _build_open_cluster(graph, proxy)
-    explicit = proxy.interception is Interception.EXPLICIT
+    is_open = _egress_is_open(graph)
+    open_cluster = open_egress_cluster_name(node.key.mesh.name) if is_open else None
     return ProxyResources(
         clusters=(
             *(build_ingress_cluster(node, each, proxy.application_address) for each in listeners),
             *_build_egress_clusters(graph, node, backends, endpoints),
-            *((open_cluster,) if open_cluster is not None else ()),
+            *_build_outside_clusters(proxy, open_cluster),
         ),
         listeners=(
             *build_ingress_listeners(node, proxy),
-            build_egress_listener(
-                node,
-                proxy.listener_address,
-                original_destination=not explicit,
-                dns_cache=_DNS_CACHE if open_cluster is not None and explicit else None,
-            ),
+            *_build_egress_listeners(node, proxy, backends, is_open=is_open),
         ),
         routes=(
-            *(build_ingress_routes(node, each) for each in listeners),
-            build_egress_routes(
-                node,
-                backends,
-                open_egress_cluster_name(node.key.mesh.name) if open_cluster is not None else None,
+            *(
+                build_ingress_routes(node, each)
+                for each in listeners
+                if each["portMapping"]["protocol"] != TCP
             ),
+            build_egress_routes(node, backends, open_cluster),
         ),
         secrets=build_secrets(node, backends, endpoints),
     )
+
+
+def _build_egress_listeners(
+    node: Resource, proxy: Proxy, backends: tuple[Backend, ...], *, is_open: bool
+) -> Iterator[Message]:
+    if proxy.interception is Interception.EXPLICIT:
+        dns_cache = _DNS_CACHE if is_open else None
+        yield from build_explicit_egress_listeners(node, proxy, backends, dns_cache)
+    else:
+        yield build_transparent_egress_listener(node, proxy, backends, open_egress=is_open)
 
 
 def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyResources:
@@ -125,7 +131,7 @@ def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyRe
         ),
         listeners=(
             *build_gateway_listeners(gateway, proxy.listener_address),
-            build_egress_listener(gateway, egress_address),
+            build_gateway_egress_listener(gateway, egress_address),
         ),
         routes=(
             *(build_gateway_routes(graph, gateway, each) for each in listeners),
@@ -147,23 +153,29 @@ def _endpoints_of(backends: tuple[Backend, ...]) -> list[Endpoint]:
     endpoints = {
         target.endpoint.cluster: target.endpoint
         for backend in backends
-        for rule in backend.rules
+        for rule in backend.all_rules
         for target in rule.targets
     }
     return [endpoints[name] for name in sorted(endpoints)]
 
 
-def _build_open_cluster(graph: Graph, proxy: Proxy) -> Message | None:
-    """Where requests to what is no backend go, if the mesh's egress filter allows all.
+def _egress_is_open(graph: Graph) -> bool:
+    """Whether what is for no backend may leave the mesh.
 
-    Redirected traffic goes where it wanted to go; explicit traffic to the host that it names.
     Source: App Mesh user guide, meshes.md: the default is DROP_ALL.
     """
     mesh = graph.mesh
-    egress_filter = mesh.spec.get("egressFilter", {}).get("type") if mesh is not None else None
-    if egress_filter != "ALLOW_ALL":
-        return None
-    name = open_egress_cluster_name(proxy.key.mesh.name)
-    if proxy.interception is Interception.EXPLICIT:
-        return build_open_egress_cluster(name, _DNS_CACHE)
-    return build_original_destination_cluster(name)
+    return mesh is not None and mesh.spec.get("egressFilter", {}).get("type") == "ALLOW_ALL"
+
+
+def _build_outside_clusters(proxy: Proxy, open_cluster: str | None) -> Iterator[Message]:
+    """Where goes what is for no backend.
+
+    Redirected traffic goes where it wanted to go, to AWS's endpoints even if egress is closed;
+    explicit traffic to the host that it names.
+    """
+    if proxy.interception is Interception.TRANSPARENT:
+        name = open_cluster or aws_egress_cluster_name(proxy.key.mesh.name)
+        yield build_original_destination_cluster(name)
+    elif open_cluster is not None:
+        yield build_open_egress_cluster(open_cluster, _DNS_CACHE)

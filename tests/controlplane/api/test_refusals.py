@@ -169,11 +169,12 @@ def test_a_field_that_is_not_carried_out_is_refused_by_its_path(
         appmesh.create_virtual_node,
         meshName=mesh,
         virtualNodeName="a",
-        spec={"listeners": [{"portMapping": {"port": 1, "protocol": "tcp"}}]},
+        spec={"serviceDiscovery": {"awsCloudMap": {"namespaceName": "n", "serviceName": "s"}}},
     )
 
-    message = error.message
-    assert message.startswith("spec.listeners[0].portMapping.protocol 'tcp': not carried out")
+    member = "spec.serviceDiscovery.awsCloudMap"
+    fields = f"{member}.namespaceName, {member}.serviceName"
+    assert error.message.startswith(f"{fields}: not carried out")
 
 
 @pytest.mark.parametrize("name", ["a/b", "tab\there"])

@@ -11,7 +11,8 @@ from meshwright.graph import Graph
 from meshwright.model.resources import Kind, Resource
 from meshwright.offline import load_graph
 from meshwright.store import Change, MeshHead, MeshState
-from meshwright.translate.explanation import Explanation, explain, parse_request
+from meshwright.translate.explanation import Explanation, explain
+from meshwright.translate.sent_requests import parse_request
 from tests.controlplane.meshes import (
     DEMO,
     build_resource,
@@ -139,13 +140,62 @@ def test_grpc_is_told_by_its_content_type():
     assert not ask(graph, url).routed
 
 
+def connect(case: str, url: str) -> Explanation:
+    """A TCP connection of front's in the mesh of a golden case."""
+    return ask(load_graph((TESTDATA / case / "mesh.yaml").read_text()), url, method="CONNECT")
+
+
+def test_a_connection_is_explained_down_to_its_targets():
+    told = texts(connect("tcp-route", "tcp://db.demo.local:15432"))
+
+    assert told[1:5] == [
+        "the port is that of its backend virtual service 'db.demo.local'",
+        "it is provided by virtual router 'db'",
+        "route 'all' takes it (no priority)",
+        "it may idle 1500 ms",
+    ]
+    assert told[5].startswith("75 % go to virtual node 'db', db.internal:5432 in tcp")
+
+
 @pytest.mark.parametrize(
-    ("url", "headers", "message"),
+    ("case", "url", "end"),
     [
-        ("color.local", [], "url 'color.local': expected http://HOST/PATH"),
-        ("http://color.local", ["no colon"], "header 'no colon': expected NAME: VALUE"),
+        ("tcp-route", "tcp://db.demo.local:1", "DROP_ALL keeps it in: it is closed"),
+        ("tcp-ports", "tcp://queue.demo.local:5673", "no route takes it: it is closed"),
+        ("tcp-shared-port", "tcp://balancer.internal:9000", "is none of them: it is closed"),
+    ],
+    ids=["port", "no route", "shared port"],
+)
+def test_a_connection_that_goes_nowhere_says_why(case: str, url: str, end: str):
+    explanation = connect(case, url)
+
+    assert not explanation.routed
+    assert texts(explanation)[-1].endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("case", "url"),
+    [
+        ("tcp-route", "tcp://s3.us-east-1.amazonaws.com:443"),
+        ("tcp-open-egress-transparent", "tcp://mail.example:25"),
+        ("tcp-shared-port", "tcp://two.demo.local:9000"),
+        ("tcp-route", "tcp://any.other.name:15432"),
+    ],
+    ids=["AWS", "open egress", "by name", "by port"],
+)
+def test_a_connection_that_gets_somewhere(case: str, url: str):
+    assert connect(case, url).routed
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "headers", "message"),
+    [
+        ("GET", "color.local", [], "url 'color.local': expected http://HOST/PATH"),
+        ("GET", "http://color.local", ["no colon"], "header 'no colon': expected NAME: VALUE"),
+        ("GET", "tcp://db.local:5432", [], "is asked for as CONNECT tcp://HOST:PORT"),
+        ("CONNECT", "tcp://db.local", [], "is asked for as CONNECT tcp://HOST:PORT"),
     ],
 )
-def test_a_question_that_makes_no_sense(url: str, headers: list[str], message: str):
+def test_a_question_that_makes_no_sense(method: str, url: str, headers: list[str], message: str):
     with pytest.raises(ValueError, match=message):
-        parse_request("GET", url, headers)
+        parse_request(method, url, headers)

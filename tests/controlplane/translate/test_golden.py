@@ -2,7 +2,8 @@
 
 A folder in `testdata/` is a case: `mesh.yaml`, the findings, and for each virtual node and
 virtual gateway its resources by type under explicit interception; where the case has `transparent`
-in its name, under transparent. `pytest tests/controlplane/translate --rewrite-golden` writes them
+in its name, under transparent. With `service-addresses` in its name, the virtual services have
+addresses of their own. `pytest tests/controlplane/translate --rewrite-golden` writes them
 anew.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import yaml
 from meshwright.graph import Graph
 from meshwright.graph.findings import find_problems
 from meshwright.graph.graph import PROXY_KINDS
+from meshwright.model.resources import Kind
 from meshwright.offline import load_graph
 from meshwright.translate import Interception, Proxy, ProxyResources, translate
 from meshwright.translate.static import render_resource, render_static
@@ -32,9 +34,12 @@ CASES = sorted(path.parent for path in TESTDATA.glob("*/mesh.yaml"))
 def proxies_of(case: Path, graph: Graph) -> dict[str, Proxy]:
     """The proxies of a case, by the name of their virtual node or virtual gateway."""
     keys = [key for key in graph.resources if key.kind in PROXY_KINDS]
-    if "transparent" in case.name:
-        return {key.name: Proxy(key) for key in keys}
-    return {key.name: Proxy(key, Interception.EXPLICIT, "127.0.1.1", "127.0.2.1") for key in keys}
+    services = sorted(key.name for key in graph.resources if key.kind is Kind.VIRTUAL_SERVICE)
+    own = "service-addresses" in case.name
+    addresses = tuple((name, f"10.0.0.{n}") for n, name in enumerate(services if own else (), 1))
+    explicit = Proxy(keys[0], Interception.EXPLICIT, "127.0.1.1", "127.0.2.1")
+    proxy = Proxy(keys[0]) if "transparent" in case.name else explicit
+    return {key.name: replace(proxy, key=key, service_addresses=addresses) for key in keys}
 
 
 def expected_files(case: Path) -> dict[str, str]:

@@ -104,11 +104,20 @@ def bench(
     tmp_path_factory: pytest.TempPathFactory,
     meshwright_envoy_binary: Path,
 ) -> Iterator[Bench]:
-    """A lab with what the module names in `SERVICES` and `GATEWAYS`; the mesh is still empty."""
+    """A lab with what the module names in `SERVICES` and `GATEWAYS`; the mesh is still empty.
+
+    `TCP_BACKENDS` names the virtual services to which front connects at an address of their own.
+    """
+    own_addresses = {"front": getattr(request.module, "TCP_BACKENDS", ())}
     folder = tmp_path_factory.mktemp("lab")
     with Lab(folder, envoy_binary=meshwright_envoy_binary) as lab:
         for name in request.module.SERVICES:
-            lab.add_service(name, mesh="demo", hostname=f"{name}.internal")
+            lab.add_service(
+                name,
+                mesh="demo",
+                hostname=f"{name}.internal",
+                tcp_backends=own_addresses.get(name, ()),
+            )
         for name in getattr(request.module, "GATEWAYS", ()):
             lab.add_service(name, mesh="demo", node_id=f"mesh/demo/virtualGateway/{name}")
         appmesh: Any = lab.control_plane.client()

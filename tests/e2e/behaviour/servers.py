@@ -1,11 +1,15 @@
-"""HTTP and gRPC servers whose answers a test decides, where an application would listen."""
+"""HTTP, gRPC and TCP servers whose answers a test decides, where an application would listen."""
 
 from __future__ import annotations
 
 import json
+import socket
+import socketserver
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
@@ -102,3 +106,87 @@ class _Echo(grpc.GenericRpcHandler):
     def service(self, handler_call_details: Any) -> Any:
         answer = f"{self._name} {handler_call_details.method}".encode()
         return grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
+
+
+class LineServer:
+    """A TCP server that greets with its name, if it is to speak first, and answers each line.
+
+    The answer to `x` is `NAME x`, so that a test sees who answered.
+    """
+
+    def __init__(self, name: str, address: str, port: int, *, greets: bool = False) -> None:
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):
+                    if greets:
+                        self.wfile.write(f"{name}\n".encode())
+                    for line in self.rfile:
+                        self.wfile.write(f"{name} ".encode() + line)
+
+        self._server = _TcpServer((address, port), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _TcpServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+class LineClient:
+    """One connection that sends lines.
+
+    Args:
+        address: Where it connects to.
+        context: With one, it speaks TLS.
+        server_name: The name that it then asks for.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        context: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+    ) -> None:
+        self._socket = socket.create_connection(address, timeout=20)
+        if context is not None:
+            self._socket = context.wrap_socket(self._socket, server_hostname=server_name)
+        self._lines = self._socket.makefile("rb")
+
+    def ask(self, line: str) -> str:
+        """Send a line and read the answer; empty where the connection is closed instead."""
+        with suppress(OSError):
+            self._socket.sendall(f"{line}\n".encode())
+        return self.read()
+
+    def read(self) -> str:
+        """The next line, without its end; empty where the connection is closed instead."""
+        try:
+            return self._lines.readline().decode().removesuffix("\n")
+        except ConnectionError:
+            return ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def ask_once(address: tuple[str, int], **tls: Any) -> str:
+    """Who answers a connection of its own; empty where it is closed."""
+    try:
+        with LineClient(address, **tls) as client:
+            return client.ask("x").removesuffix(" x")
+    except ConnectionError:
+        return ""
