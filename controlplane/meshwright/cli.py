@@ -216,14 +216,23 @@ def render_command(
     application_address: Annotated[
         str, typer.Option(metavar="IP", help="Where the application listens.")
     ] = "127.0.0.1",
+    service_address: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=IP",
+            help="Where the application finds a virtual service that takes TCP; may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Print a proxy's whole Envoy configuration as YAML, without a control plane.
 
     Envoy itself can check what is printed: `envoy --mode validate -c FILE`.
     """
     try:
+        addresses = dict(_split_pair(pair) for pair in service_address or ())
         text = _read(mesh)
-        typer.echo(render_proxy(text, node, listener_address, application_address), nl=False)
+        rendered = render_proxy(text, node, listener_address, application_address, addresses)
+        typer.echo(rendered, nl=False)
     except (OSError, ValueError) as error:
         _fail(f"{mesh}: {error}")
 
@@ -274,6 +283,13 @@ def explain_command(
         for number, step in enumerate(explanation.steps, start=1):
             typer.echo(f"{number:2}. {step.text}" + (f"  [{step.source}]" if step.source else ""))
     sys.exit(0 if explanation.routed else 1)
+
+
+def _split_pair(pair: str) -> tuple[str, str]:
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise ValueError(f"--service-address {pair!r}: expected NAME=IP")
+    return name, value
 
 
 def _read(mesh: Path) -> str:

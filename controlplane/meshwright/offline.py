@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -53,7 +54,11 @@ def load_graph(text: str) -> Graph:
 
 
 def render_proxy(
-    text: str, node: str, listener_address: str | None, application_address: str
+    text: str,
+    node: str,
+    listener_address: str | None,
+    application_address: str,
+    service_addresses: Mapping[str, str] | None = None,
 ) -> str:
     """A proxy's whole configuration as YAML.
 
@@ -62,13 +67,17 @@ def render_proxy(
         node: The name of the virtual node or virtual gateway.
         listener_address: Where it binds the declared ports; None where traffic is redirected.
         application_address: Where its application listens.
+        service_addresses: Where its application finds virtual services that take TCP.
 
     Raises:
         ValueError: The mesh can't be loaded, or has no such virtual node.
     """
     graph = load_graph(text)
     resource = _get_proxied(graph, node)
-    surroundings: dict[str, Any] = {"application_address": application_address}
+    surroundings: dict[str, Any] = {
+        "application_address": application_address,
+        "service_addresses": service_addresses or {},
+    }
     if listener_address is not None:
         surroundings |= {"interception": "explicit", "listener_address": listener_address}
     proxy = parse_proxy(resource.arn, {"meshwright": surroundings}, account_id=OFFLINE_ACCOUNT)

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +60,7 @@ class Envoy:
         group: ProcessGroup,
         binary: Path | None = None,
         log_level: str = "info",
+        runner: Sequence[str] = (),
     ) -> None:
         """Describe an Envoy; `start` starts it.
 
@@ -69,6 +71,7 @@ class Envoy:
             group: the processes that it ends with.
             binary: the executable; None asks `get_envoy_binary`.
             log_level: of Envoy's own log, for instance `debug`.
+            runner: a program and its arguments that becomes Envoy, for instance as another user.
         """
         self.name = name
         self.bootstrap = bootstrap
@@ -78,6 +81,7 @@ class Envoy:
         self._group = group
         self._binary = binary
         self._log_level = log_level
+        self._runner = runner
         self._process: ChildProcess | None = None
 
     @property
@@ -111,6 +115,7 @@ class Envoy:
         config = self._folder / f"envoy-{self.name}.json"
         config.write_text(json.dumps(self.bootstrap, indent=2))
         command = [
+            *self._runner,
             self._binary or get_envoy_binary(),
             *("--config-path", config),
             # Hot restart claims shared memory by a number, which two Envoys may not have in common.

@@ -96,7 +96,7 @@ def build_bootstrap(settings: ProxySettings) -> dict[str, Any]:
         "static_resources": {"clusters": [_build_control_plane_cluster(settings.control_plane)]},
     }
     if settings.dns is not None:
-        bootstrap["typed_dns_resolver_config"] = _build_resolver(settings.dns)
+        bootstrap["typed_dns_resolver_config"] = build_resolver(settings.dns)
     return bootstrap
 
 
@@ -124,7 +124,8 @@ def _build_control_plane_cluster(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def _build_resolver(endpoint: Endpoint) -> dict[str, Any]:
+def build_resolver(endpoint: Endpoint) -> dict[str, Any]:
+    """The setting that lets Envoy ask one DNS server and nobody else."""
     return {
         "name": "envoy.network.dns_resolver.cares",
         "typed_config": {

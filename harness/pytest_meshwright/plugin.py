@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_meshwright.pulumi_stack import PulumiStack
 
 DOCKER_MARKER = "meshwright_docker"
+NAMESPACES_MARKER = "meshwright_namespaces"
 ARTIFACTS_OPTION = "--meshwright-artifacts"
 
 _LAB = pytest.StashKey["Lab"]()
@@ -65,6 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         f"{DOCKER_MARKER}: needs a Docker engine; without one it is skipped, with CI=true failed",
     )
+    config.addinivalue_line(
+        "markers",
+        f"{NAMESPACES_MARKER}: needs root, iptables and Linux network namespaces; without them it "
+        "is skipped, with CI=true failed",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,16 +88,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs Docker where there is none; fail it in CI, where nothing may be missing."""
-    if item.get_closest_marker(DOCKER_MARKER) is None:
-        return
+    """Skip what needs what is not there; fail it in CI, where nothing may be missing."""
+    for marker, find_lack in ((DOCKER_MARKER, _lack_docker), (NAMESPACES_MARKER, _lack_namespaces)):
+        lack = find_lack() if item.get_closest_marker(marker) is not None else None
+        if lack is None:
+            continue
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{lack}; with CI=true that is no reason to skip")
+        pytest.skip(lack)
+
+
+def _lack_docker() -> str | None:
     from pytest_meshwright.aws import docker_answers
 
-    if docker_answers():
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail("needs Docker, which does not answer; with CI=true that is no reason to skip")
-    pytest.skip("needs Docker, which does not answer")
+    return None if docker_answers() else "needs Docker, which does not answer"
+
+
+def _lack_namespaces() -> str | None:
+    from pytest_meshwright.namespaces import why_no_namespaces
+
+    return why_no_namespaces()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -49,6 +49,7 @@ def test_markers_tell_what_they_allow(pytester: pytest.Pytester):
             "@pytest.mark.meshwright_allow(*kinds, reason): *; kinds: "
             + ", ".join(f'"{kind}"' for kind in KINDS),
             "@pytest.mark.meshwright_docker: needs a Docker engine; without one it is skipped, *",
+            "@pytest.mark.meshwright_namespaces: needs root, iptables and Linux network *",
         ]
     )
 

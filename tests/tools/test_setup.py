@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.dev import setup
+from tools.dev import apt, network_tools, setup
 from tools.dev.paths import SCRIPTS
 from tools.dev.processes import SetupError
 from tools.dev.setup import Component, Prepared, build_child_environment, prepare
@@ -33,6 +33,31 @@ def test_in_ci_docker_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "prepare_engine", refuse)
     with pytest.raises(SetupError):
         prepare([Component.DOCKER])
+
+
+def test_without_iptables_one_line_says_what_follows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(network_tools, "find_executable", lambda _name: None)
+    monkeypatch.setattr(apt, "find_executable", lambda _name: None)
+    prepare([Component.NETWORK])
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(
+            "needs iproute2 iptables util-linux: install it, or run ./dev as root once: "
+            "the tests of redirected traffic are skipped"
+        )
+    )
+
+
+def test_in_ci_iptables_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr(network_tools, "find_executable", lambda _name: None)
+    monkeypatch.setattr(apt, "find_executable", lambda _name: None)
+    with pytest.raises(SetupError):
+        prepare([Component.NETWORK])
 
 
 def test_docker_switched_off_is_left_alone(

@@ -10,7 +10,14 @@ from benchmarks.report import Table, build_report, write_section
 from tools.dev.console import say
 from tools.dev.paths import CHECKOUT, SCRIPTS, is_ci
 from tools.dev.processes import SetupError, run_foreground
-from tools.dev.setup import EVERYTHING, Component, Prepared, build_child_environment, prepare
+from tools.dev.setup import (
+    EVERYTHING,
+    ONLY_FOR_TESTS,
+    Component,
+    Prepared,
+    build_child_environment,
+    prepare,
+)
 
 INTRODUCTION = """
 Everything a developer does with this checkout.
@@ -71,7 +78,7 @@ def demo(
     traffic, a change of weights, traffic again, the access logs, and destroy. Nothing is left
     running, after Ctrl-C neither.
     """
-    enter_environment(set(EVERYTHING) - {Component.DYNAMODB})
+    enter_environment(set(EVERYTHING) - ONLY_FOR_TESTS)
     from tools.demo.run import run_demo
 
     raise typer.Exit(run_demo(keep=keep, requests=requests))

@@ -16,6 +16,7 @@ from tools.dev.docker_engine import image_exists, is_switched_off, prepare_engin
 from tools.dev.dynamodb_local import prepare_dynamodb_local
 from tools.dev.images import pull_image
 from tools.dev.localstack_image import PULLED, prepare_localstack_image
+from tools.dev.network_tools import prepare_network_tools
 from tools.dev.paths import SCRIPTS, is_ci
 from tools.dev.processes import SetupError, ending_on_sigterm
 from tools.dev.pulumi_cli import prepare_pulumi
@@ -28,9 +29,13 @@ class Component(StrEnum):
     DYNAMODB = "dynamodb"
     DOCKER = "docker"
     IMAGES = "images"
+    NETWORK = "network"
 
 
 EVERYTHING = tuple(Component)
+
+ONLY_FOR_TESTS = frozenset({Component.DYNAMODB, Component.NETWORK})
+"""What the demo goes without."""
 
 T = TypeVar("T")
 
@@ -66,6 +71,8 @@ def prepare(components: Collection[Component]) -> Prepared:
         if Component.DYNAMODB in components:
             skipped = "the tests of the DynamoDB store are skipped"
             dynamodb = _try_for(prepare_dynamodb_local, skipped)
+        if Component.NETWORK in components:
+            _try(prepare_network_tools, "the tests of redirected traffic are skipped")
         docker = False
         image = None
         if {Component.DOCKER, Component.IMAGES} & set(components) and not is_switched_off():
