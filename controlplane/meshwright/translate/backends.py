@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from meshwright.graph import Graph
@@ -22,10 +22,13 @@ class Endpoint:
     Attributes:
         node: The virtual node.
         listener: The listener, as the node's specification has it.
+        service: The virtual service by which it is reached, where others reach it under another
+            client policy; else empty.
     """
 
     node: Resource
     listener: Mapping[str, Any]
+    service: str = ""
 
     @property
     def protocol(self) -> str:
@@ -41,7 +44,8 @@ class Endpoint:
     def cluster(self) -> str:
         """The name of the cluster that reaches it."""
         key = self.node.key
-        return cluster_name("egress", key.mesh.name, key.name, self.protocol, self.port)
+        name = cluster_name("egress", key.mesh.name, key.name, self.protocol, self.port)
+        return f"{name}_{self.service}" if self.service else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,47 @@ def backends_of(graph: Graph, owner: Resource) -> tuple[Backend, ...]:
         service = graph.resources.get(target)
         if service is not None:
             found.extend(_resolve(graph, service))
-    return tuple(found)
+    return _part_by_policy(owner, found)
+
+
+def find_client_policy(owner: Resource, service: str) -> Mapping[str, Any] | None:
+    """The TLS policy for a backend of that name: its own, else the owner's default."""
+    for declared in owner.spec.get("backends", ()):
+        backend = declared["virtualService"]
+        policy = backend.get("clientPolicy", {}).get("tls")
+        if policy is not None and backend["virtualServiceName"].rpartition("/")[2] == service:
+            return policy
+    return owner.spec.get("backendDefaults", {}).get("clientPolicy", {}).get("tls")
+
+
+def _part_by_policy(owner: Resource, backends: list[Backend]) -> tuple[Backend, ...]:
+    """The backends with endpoints of their own where they reach one under another client policy.
+
+    The first by name keeps the cluster with App Mesh's name.
+    """
+    policies: dict[str, Mapping[str, Any] | None] = {}
+
+    def part(service: str, rule: RoutedRequests) -> RoutedRequests:
+        policy = find_client_policy(owner, service)
+        targets = [
+            target
+            if policies.setdefault(target.endpoint.cluster, policy) == policy
+            else replace(target, endpoint=replace(target.endpoint, service=service))
+            for target in rule.targets
+        ]
+        return replace(rule, targets=tuple(targets))
+
+    return tuple(
+        replace(
+            backend,
+            rules=tuple(part(backend.service.key.name, rule) for rule in backend.rules),
+            tcp_ports=tuple(
+                replace(tcp, rule=tcp.rule and part(backend.service.key.name, tcp.rule))
+                for tcp in backend.tcp_ports
+            ),
+        )
+        for backend in backends
+    )
 
 
 def _resolve(graph: Graph, service: Resource) -> Iterator[Backend]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from meshwright.model.resources import Resource
-from meshwright.translate.backends import TCP, Backend, Endpoint
+from meshwright.translate.backends import TCP, Backend, Endpoint, find_client_policy
 from meshwright.translate.envoy_api import (
     DownstreamTlsContext,
     Secret,
@@ -152,20 +152,15 @@ def _uses(
 def _find_policy(
     owner: Resource, backends: tuple[Backend, ...], endpoint: Endpoint
 ) -> Mapping[str, Any] | None:
-    """The client policy for an endpoint: that of a backend that leads to it, else the default."""
-    leading = {
+    """The client policy for an endpoint: that of the backends that lead to it, who agree."""
+    leading = next(
         backend.service.key.name
         for backend in backends
         for rule in backend.all_rules
         for target in rule.targets
         if target.endpoint.cluster == endpoint.cluster
-    }
-    for declared in owner.spec.get("backends", ()):
-        service = declared["virtualService"]
-        policy = service.get("clientPolicy", {}).get("tls")
-        if policy is not None and service["virtualServiceName"].rpartition("/")[2] in leading:
-            return policy
-    return owner.spec.get("backendDefaults", {}).get("clientPolicy", {}).get("tls")
+    )
+    return find_client_policy(owner, leading)
 
 
 def _files(certificate: Mapping[str, Any]) -> CertificateFiles:

@@ -96,6 +96,7 @@ def mesh(bench: Bench, authority: tuple[trustme.CA, Path]) -> Iterator[Bench]:
         "distrusted": {"validation": {"trust": stranger}},
         "renamed": {"validation": named},
         "trusting": None,
+        "trusted-too": {"validation": {"trust": trust}},
     }
     bench.appmesh.create_virtual_node(
         meshName=bench.mesh,
@@ -107,6 +108,7 @@ def mesh(bench: Bench, authority: tuple[trustme.CA, Path]) -> Iterator[Bench]:
     )
     for name, port in PORTS.items():
         make_service(bench, name, http_listener(port), "api", NEVER)
+    make_service(bench, "trusted-too", http_listener(PORTS["distrusted"]), "api", NEVER)
     bench.appmesh.create_virtual_node(
         meshName=bench.mesh,
         virtualNodeName="front",
@@ -139,6 +141,13 @@ def test_proxies_that_trust_each_other_speak_tls(mesh: Bench, name: str):
 @pytest.mark.parametrize("name", ["anonymous", "misnamed", "distrusted"])
 def test_proxies_that_do_not_trust_each_other_do_not_speak(mesh: Bench, name: str):
     assert mesh.answerer(f"{name}.local") == "503"
+
+
+def test_backends_on_one_listener_have_policies_of_their_own(mesh: Bench):
+    answers = [mesh.answerer(f"{name}.local") for name in ("distrusted", "trusted-too")]
+
+    # The application behind the listener is called after the first of them.
+    assert answers == ["503", "distrusted"]
 
 
 def url(mesh: Bench, name: str) -> str:
