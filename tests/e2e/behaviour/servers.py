@@ -149,6 +149,37 @@ class LineServer:
         self._thread.join()
 
 
+class UpgradingServer:
+    """An HTTP server that takes every upgrade to WebSocket, and then says back what it is told.
+
+    What follows the upgrade is lines instead of frames, which no proxy looks into.
+    """
+
+    def __init__(self, address: str, port: int) -> None:
+        self._server = _TcpServer((address, port), _Upgrade)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Upgrade(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        with suppress(OSError):
+            while self.rfile.readline().strip():
+                pass
+            upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n"
+            self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\n" + upgrade + b"\r\n")
+            for line in self.rfile:
+                self.wfile.write(line)
+
+
 class _TcpServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True

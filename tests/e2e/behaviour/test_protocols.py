@@ -10,11 +10,16 @@ import pytest
 
 from pytest_meshwright.waiting import wait_until
 from tests.e2e.behaviour.conftest import Bench
-from tests.e2e.behaviour.servers import EchoingGrpcServer, ScriptedServer
+from tests.e2e.behaviour.servers import (
+    EchoingGrpcServer,
+    LineClient,
+    ScriptedServer,
+    UpgradingServer,
+)
 
 SERVICES = ("front", "api")
 
-GRPC_PORT, HTTP2_PORT, OTHER_PORT = 9201, 9202, 9203
+GRPC_PORT, HTTP2_PORT, OTHER_PORT, SOCKET_PORT = 9201, 9202, 9203, 9204
 NEVER = {"maxRetries": 0, "perRetryTimeout": {"value": 1, "unit": "s"}}
 
 
@@ -31,6 +36,7 @@ def mesh(bench: Bench) -> Iterator[Bench]:
         listener(GRPC_PORT, "grpc"),
         listener(HTTP2_PORT, "http2"),
         listener(OTHER_PORT, "grpc"),
+        listener(SOCKET_PORT, "http"),
     ]
     create.create_virtual_node(
         meshName=name,
@@ -42,6 +48,8 @@ def mesh(bench: Bench) -> Iterator[Bench]:
     )
     make_service(bench, "grpc", listener(GRPC_PORT, "grpc"))
     make_service(bench, "http2", listener(HTTP2_PORT, "http2"))
+    make_service(bench, "socket", listener(SOCKET_PORT, "http"))
+    add_route(bench, "socket", "all", "httpRoute", {"prefix": "/"}, SOCKET_PORT)
     add_route(
         bench,
         "grpc",
@@ -67,7 +75,7 @@ def mesh(bench: Bench) -> Iterator[Bench]:
         spec={
             "backends": [
                 {"virtualService": {"virtualServiceName": f"{each}.local"}}
-                for each in ("grpc", "http2")
+                for each in ("grpc", "http2", "socket")
             ],
             "logging": {"accessLog": {"file": log}},
         },
@@ -78,6 +86,7 @@ def mesh(bench: Bench) -> Iterator[Bench]:
         EchoingGrpcServer("first", address, GRPC_PORT),
         EchoingGrpcServer("http2", address, HTTP2_PORT),
         EchoingGrpcServer("other", address, OTHER_PORT),
+        UpgradingServer(address, SOCKET_PORT),
     ):
         yield bench
 
@@ -131,6 +140,16 @@ def test_grpc_is_routed_by_service_method_and_metadata(
 def test_an_http2_application_is_spoken_to_in_http2(mesh: Bench):
     # gRPC calls are HTTP/2 requests, and this server would understand nothing else.
     assert call(mesh, "http2.local", "/any/Method") == "http2 /any/Method"
+
+
+def test_a_connection_is_upgraded_to_websocket(mesh: Bench):
+    headers = "host: socket.local\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    with LineClient((mesh.front.egress.host, mesh.front.egress.port)) as client:
+        answer = client.ask(f"GET http://socket.local/ HTTP/1.1\r\n{headers}\r")
+        while client.read().strip():
+            pass
+
+        assert (answer, client.ask("hello")) == ("HTTP/1.1 101 Switching Protocols\r", "hello")
 
 
 def test_with_open_egress_a_host_outside_the_mesh_is_reached(mesh: Bench):
