@@ -1,4 +1,4 @@
-"""A small DNS server for a lab: A records that change while it runs, and a count of questions."""
+"""A small DNS server for a lab: addresses that change while it runs, and a count of questions."""
 
 import contextlib
 import socketserver
@@ -21,10 +21,11 @@ _LONGEST_UDP_ANSWER = 512
 
 
 class DnsServer:
-    """Answers A questions from a table, over UDP and TCP.
+    """Answers A and AAAA questions from a table, over UDP and TCP.
 
-    A known name has A records and nothing else (an empty answer for AAAA, so that resolvers do not
-    wait); an unknown name is NXDOMAIN. The time to live is one second, or none.
+    A known name has the records of its addresses and nothing else (an empty answer for a version
+    that it has no address of, so that resolvers do not wait); an unknown name is NXDOMAIN.
+    The time to live is one second, or none.
     """
 
     def __init__(self, address: str, port: int = DEFAULT_PORT, *, ttl: int = 0) -> None:
@@ -61,7 +62,7 @@ class DnsServer:
         self._servers = []
 
     def set_record(self, name: str, addresses: Sequence[str]) -> None:
-        """Let `name` resolve to these IPv4 addresses from the next question on."""
+        """Let `name` resolve to these addresses of either version from the next question on."""
         with self._lock:
             self._records[_normalize(name)] = tuple(addresses)
 
@@ -95,11 +96,14 @@ class DnsServer:
             addresses = self._records.get(name)
         if addresses is None:
             reply.header.rcode = library.RCODE.NXDOMAIN
-        elif request.q.qtype == library.QTYPE.A:
+        else:
             for address in addresses:
-                reply.add_answer(
-                    library.RR(request.q.qname, rdata=library.A(address), ttl=self._ttl)
-                )
+                record = "AAAA" if ":" in address else "A"
+                if request.q.qtype == getattr(library.QTYPE, record):
+                    data = getattr(library, record)(address)
+                    reply.add_answer(
+                        library.RR(request.q.qname, request.q.qtype, rdata=data, ttl=self._ttl)
+                    )
         packed: bytes = reply.pack()
         if longest is not None and len(packed) > longest:
             packed = reply.truncate().pack()

@@ -40,6 +40,16 @@ def test_a_known_name_has_no_ipv6_address_but_exists(dns: DnsServer):
     assert (dnslib.RCODE[answer.header.rcode], answer.rr) == ("NOERROR", [])
 
 
+def test_a_name_may_have_addresses_of_both_versions(dns: DnsServer):
+    dns.set_record("both.demo.local", ["127.0.0.9", "fd00::9"])
+
+    answers = [ask(dns, "both.demo.local", kind).rr for kind in ("A", "AAAA")]
+    assert [[str(record.rdata) for record in each] for each in answers] == [
+        ["127.0.0.9"],
+        ["fd00::9"],
+    ]
+
+
 def test_an_unknown_name_does_not_exist(dns: DnsServer):
     assert dnslib.RCODE[ask(dns, "color-red.demo.local").header.rcode] == "NXDOMAIN"
 

@@ -133,7 +133,12 @@ def build_static_bootstrap(
     mesh: str, dns: DnsServer, service_addresses: dict[str, str]
 ) -> dict[str, Any]:
     """What `meshwright render` prints for `front`, with an admin page and a resolver."""
-    rendered = yaml.safe_load(render_proxy(mesh, "front", None, "127.0.0.1", service_addresses))
+    rendered = render_proxy(mesh, "front", None, "127.0.0.1", service_addresses)
+    return complete_bootstrap(rendered, dns)
+
+
+def complete_bootstrap(rendered: str, dns: DnsServer) -> dict[str, Any]:
+    """A rendered configuration with an admin page and a resolver."""
     admin = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 9901}}}
     resolver = build_resolver(Endpoint(dns.address, dns.port))
-    return {**rendered, "admin": admin, "typed_dns_resolver_config": resolver}
+    return {**yaml.safe_load(rendered), "admin": admin, "typed_dns_resolver_config": resolver}
