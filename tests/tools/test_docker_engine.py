@@ -12,6 +12,15 @@ def write_process_id(cache: Path, process_id: int) -> None:
     (cache / "dockerd.pid").write_text(str(process_id))
 
 
+def await_first_line(process: "subprocess.Popen[bytes]") -> None:
+    """Popen returns a moment before the kernel names the process after its new program."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"ready\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"ready\n"
+
+
 def test_without_a_file_there_is_none(cache: Path) -> None:
     assert not cache.exists()
     assert find_own_engine() is None
@@ -24,9 +33,10 @@ def test_another_process_with_its_old_id_is_left_alone(cache: Path) -> None:
 
 def test_a_process_named_dockerd_is_it_and_is_stopped(cache: Path, tmp_path: Path) -> None:
     dockerd = tmp_path / "dockerd"
-    dockerd.write_bytes(Path("/bin/sleep").read_bytes())
+    dockerd.write_bytes(Path("/bin/cat").read_bytes())
     dockerd.chmod(0o755)
-    with subprocess.Popen([dockerd, "60"]) as process:
+    with subprocess.Popen([dockerd], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        await_first_line(process)
         write_process_id(cache, process.pid)
         assert find_own_engine() == process.pid
         assert stop_engine() is True
