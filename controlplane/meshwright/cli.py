@@ -16,6 +16,7 @@ import typer
 from meshwright.access.errors import AccessSettingsError
 from meshwright.access.settings import AccessSettings
 from meshwright.api.admission import Limits
+from meshwright.api.audit import AuditError
 from meshwright.graph.quotas import QuotaError, parse_quotas
 from meshwright.logs import LogFormat, configure_logging
 from meshwright.offline import explain_request, render_proxy
@@ -141,6 +142,15 @@ def serve_command(
             "virtual_nodes_per_mesh: 500.",
         ),
     ] = None,
+    audit_log: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MESHWRIGHT_AUDIT_LOG",
+            metavar="FILE",
+            help="Append to this file, as JSON lines, who changed what, before and after; "
+            "- is standard output.",
+        ),
+    ] = None,
     log_format: Annotated[
         str,
         typer.Option(
@@ -185,9 +195,10 @@ def serve_command(
             access=access,
             limits=limits,
             quotas=parse_quotas(quotas),
+            audit_log=audit_log,
         )
         asyncio.run(serve(settings))
-    except (ServeError, StoreError, AccessSettingsError, QuotaError) as error:
+    except (ServeError, StoreError, AccessSettingsError, QuotaError, AuditError) as error:
         _fail(str(error))
 
 

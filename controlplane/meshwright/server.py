@@ -22,15 +22,15 @@ from meshwright.access.guard import Guard
 from meshwright.access.settings import AccessSettings
 from meshwright.api.admission import Admission, Limits
 from meshwright.api.app import build_app
-from meshwright.api.batches import Batches
+from meshwright.api.audit import AuditLog
 from meshwright.api.connections import IDLE_FACTOR, MAX_HEAD_BYTES, build_protocol
-from meshwright.api.operations import Operations
 from meshwright.api.operator import MAX_APPLY_BYTES, OperatorApi
+from meshwright.api.writing import Writer
 from meshwright.graph.findings import find_problems
 from meshwright.graph.quotas import Quotas
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey
-from meshwright.store import open_store
+from meshwright.store import StoreError, open_store
 from meshwright.xds.distribution import Distribution
 from meshwright.xds.server import XdsServer
 
@@ -58,6 +58,7 @@ class Settings:
         access: Who may call the API, and over what.
         limits: How much the API takes on at once, and how long a client may take.
         quotas: How many resources there may be.
+        audit_log: The file that every change is written down in; `-` is standard output.
     """
 
     api: str
@@ -68,6 +69,7 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
+    audit_log: str | None = None
 
 
 async def serve(settings: Settings) -> None:
@@ -75,6 +77,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         ServeError: An address can't be bound.
+        AuditError: The audit log can't be opened.
         AccessSettingsError: Keys or certificates can't be used, or an address is not safe.
         StoreError: The store can't be opened.
     """
@@ -91,21 +94,23 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with contextlib.closing(open_store(settings.store)) as store:
+    with contextlib.ExitStack() as stack:
+        audit = None
+        if settings.audit_log is not None:
+            audit = stack.enter_context(contextlib.closing(AuditLog(settings.audit_log)))
+        store = stack.enter_context(contextlib.closing(open_store(settings.store)))
         meshes = Meshes(store)
         distribution = Distribution(meshes)
         await asyncio.to_thread(meshes.catch_up_all)
-        account_id, region, quotas = settings.account_id, settings.region, settings.quotas
-        operations = Operations(meshes, account_id=account_id, region=region, quotas=quotas)
+        writer = Writer(meshes, region=settings.region, quotas=settings.quotas, audit=audit)
         operator = OperatorApi(
-            meshes,
-            Batches(meshes, account_id=account_id, region=region, quotas=quotas),
+            writer,
             account_id=settings.account_id,
             count_proxies=lambda mesh: len(distribution.proxies(mesh)),
         )
         with _listen(api_host, api_port) as api_socket:
             app = build_app(
-                operations, lambda mesh: render_status(meshes, distribution, mesh), operator
+                writer, lambda mesh: render_status(meshes, distribution, mesh), operator
             )
             api = _build_api(app, guard, settings.limits, certificate)
             xds = XdsServer(distribution, account_id=settings.account_id)
@@ -143,6 +148,7 @@ def _build_api(
         timeout_keep_alive=math.ceil(limits.request_seconds * IDLE_FACTOR),
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # where a request came from is no word of its own
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=int(_STOP_GRACE_SECONDS),
@@ -163,13 +169,22 @@ class _ApiServer(uvicorn.Server):
 
 
 async def _follow(meshes: Meshes) -> None:
-    """Take over what other processes write to the store."""
+    """Take over what other processes write to the store; an outage is a line at each end."""
+    is_cut_off = False
     while True:
         await asyncio.sleep(_FOLLOW_SECONDS)
         try:
             await asyncio.to_thread(meshes.catch_up_all)
+        except StoreError as error:
+            if not is_cut_off:
+                _log.error("store_unreachable", error=str(error))
+            is_cut_off = True
         except Exception:
             _log.exception("unexpected_error", doing="following the store")
+        else:
+            if is_cut_off:
+                _log.info("store_reachable_again")
+            is_cut_off = False
 
 
 async def _watch(certificate: Certificate) -> None:

@@ -25,6 +25,7 @@ from meshwright.access.canonical import RequestHead
 from meshwright.access.errors import AccessError
 from meshwright.access.guard import Guard
 from meshwright.access.permissions import Caller
+from meshwright.api.audit import Author
 from meshwright.api.bodies import MAX_DRAINED_BYTES, read_body
 from meshwright.api.errors import ApiError
 from meshwright.api.routing import find_operation
@@ -58,6 +59,24 @@ def caller_of(request: HTTPConnection) -> Caller:
     """Who makes a request that was admitted."""
     caller: Caller = request.scope["state"]["caller"]
     return caller
+
+
+def request_id_of(request: HTTPConnection) -> str:
+    """The id of a request that was admitted, as its answer and its log line tell it."""
+    return str(request.scope["state"]["request_id"])
+
+
+def author_of(request: HTTPConnection) -> Author:
+    """What the audit log tells of who made a request that was admitted."""
+    caller = caller_of(request)
+    return Author(
+        account_id=caller.account_id,
+        access_key_id=caller.key.access_key_id if caller.key else None,
+        address=request.client.host if request.client else None,
+        forwarded_for=request.headers.get("x-forwarded-for"),
+        user_agent=request.headers.get("user-agent"),
+        request_id=request_id_of(request),
+    )
 
 
 class Admission:
@@ -118,8 +137,9 @@ class Admission:
             at_most = self._large_bodies.get(scope["path"], MAX_BODY_BYTES)
             body = await read_body(Request(scope, incoming.receive), at_most=at_most)
         caller = self._guard.identify(candidate, body or b"")
+        told = {"caller": caller, "request_id": str(uuid.uuid4())}
         # A copy, so that nothing of one request is seen by another on the same connection.
-        scope = {**scope, "state": {**scope.get("state", {}), "caller": caller}}
+        scope = {**scope, "state": {**scope.get("state", {}), **told}}
         with ExitStack() as stack:
             spend = stack.enter_context(
                 self._guard.once(candidate, is_write=scope["method"] not in ("GET", "HEAD"))

@@ -8,7 +8,6 @@ the serializer; then its log line is written.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -24,19 +23,23 @@ from starlette.routing import Route
 from meshwright.access.errors import AccessError
 from meshwright.api.admission import (
     MAX_BODY_BYTES,
+    author_of,
     caller_of,
     closing_headers,
     render_refusal,
+    request_id_of,
 )
 from meshwright.api.bodies import read_body
-from meshwright.api.errors import ApiError
+from meshwright.api.errors import ApiError, as_api_error
 from meshwright.api.operations import Answer, Operations
 from meshwright.api.operator import OperatorApi
+from meshwright.api.pagination import PageTokens
 from meshwright.api.parsing import parse_parameters
 from meshwright.api.routing import find_operation, known_methods
 from meshwright.api.serialization import JSON_HEADERS
 from meshwright.api.validation import validate
 from meshwright.api.visibility import list_visible_meshes
+from meshwright.api.writing import Writer
 from meshwright.model.resources import MeshKey
 
 REVISION_HEADER: Final = "x-meshwright-revision"
@@ -46,17 +49,17 @@ _log = structlog.get_logger("meshwright.api")
 Status = Callable[[MeshKey], Mapping[str, Any] | None]
 
 
-def build_app(operations: Operations, status: Status, operator: OperatorApi) -> Starlette:
+def build_app(writer: Writer, status: Status, operator: OperatorApi) -> Starlette:
     """The application.
 
     Args:
-        operations: What carries out the API's operations.
+        writer: Carries out what the API's operations write.
         status: The status of a mesh by its key, or None for one that does not exist.
         operator: What operators ask beside App Mesh's API.
     """
 
     async def serve_operation(request: Request) -> Response:
-        return await _Exchange(request, operations).respond()
+        return await _Exchange(request, Operations(writer, tokens, author_of(request))).respond()
 
     def serve_health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -74,6 +77,8 @@ def build_app(operations: Operations, status: Status, operator: OperatorApi) -> 
         if found is None:
             return JSONResponse({"message": f"there is no mesh {name!r}"}, status_code=404)
         return JSONResponse(dict(found))
+
+    tokens = PageTokens(writer.meshes.store.secret())
 
     return Starlette(
         routes=[
@@ -93,20 +98,22 @@ class _Exchange:
     def __init__(self, request: Request, operations: Operations) -> None:
         self._request = request
         self._caller = caller_of(request)
-        self._operations = operations.acting_for(self._caller.account_id)
+        self._operations = operations
         self._began = time.perf_counter()
-        self._facts: dict[str, Any] = {"request_id": str(uuid.uuid4()), **self._caller.facts}
+        self._facts: dict[str, Any] = {
+            "request_id": request_id_of(request),
+            **self._caller.facts,
+        }
 
     async def respond(self) -> Response:
         try:
             answer = await self._answer()
         except ClientDisconnect:
             return self._finish(400, "{}", {})
-        except ApiError as error:
-            return self._finish_error(error)
-        except AccessError as error:
-            return self._finish_error(ApiError(error.code, error.message))
-        except Exception:
+        except Exception as error:
+            known = as_api_error(error)
+            if known is not None:
+                return self._finish_error(known)
             _log.exception("unexpected_error", **self._facts)
             return self._finish_error(
                 ApiError(

@@ -5,11 +5,11 @@ documents --> keys and model --> steps on the mesh as it is --> rules on the mes
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
+from meshwright.api.audit import Author
 from meshwright.api.decisions import (
     Origin,
     check_tags,
@@ -25,9 +25,8 @@ from meshwright.api.decisions import (
 from meshwright.api.errors import ApiError
 from meshwright.api.parsing import without_nulls
 from meshwright.api.validation import find_problems
+from meshwright.api.writing import Decision, Writer
 from meshwright.graph.graph import Graph
-from meshwright.graph.quotas import Quotas
-from meshwright.meshes import Meshes
 from meshwright.model.documents import CREATION_ORDER, Document, DocumentError, parse_document
 from meshwright.model.resources import (
     Kind,
@@ -38,10 +37,7 @@ from meshwright.model.resources import (
     mesh_resource_key,
 )
 from meshwright.model.service import load_service_model
-from meshwright.store import Change, RevisionConflictError
-
-_ATTEMPTS: Final = 20
-"""How often a batch is planned anew after another control plane was faster."""
+from meshwright.store import Change
 
 Action = Literal["create", "update", "delete"]
 
@@ -106,27 +102,14 @@ class Batches:
     """Applies documents to meshes and deletes meshes, each in one commit.
 
     Args:
-        meshes: The meshes that are read and written.
-        account_id: The account that callers act for.
-        region: The region that stands in ARNs.
-        quotas: How much there may be.
-        clock: Seconds since the epoch.
+        writer: Carries out what they write.
+        author: Who asks; meshes without an owner in their documents are of the author's account.
     """
 
-    def __init__(
-        self,
-        meshes: Meshes,
-        *,
-        account_id: str,
-        region: str,
-        quotas: Quotas | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._meshes = meshes
-        self._account_id = account_id
-        self._region = region
-        self._clock = clock
-        self._quotas = quotas or Quotas()
+    def __init__(self, writer: Writer, author: Author) -> None:
+        self._writer = writer
+        self._author = author
+        self._account_id = author.account_id
 
     def apply(
         self, documents: Sequence[object], *, prune: bool = False, dry_run: bool = False
@@ -145,11 +128,10 @@ class Batches:
         mesh, declared = self._parse(documents)
 
         def plan(graph: Graph, now: float) -> tuple[Step, ...]:
-            return plan_apply(
-                graph, declared, Origin(self._account_id, self._region, now), prune=prune
-            )
+            origin = Origin(self._account_id, self._writer.region, now)
+            return plan_apply(graph, declared, origin, prune=prune)
 
-        outcome = self._carry_out(mesh, plan, dry_run=dry_run)
+        outcome = self._carry_out("Apply", mesh, plan, dry_run=dry_run)
         changed = sum(step.after is not None for step in outcome.steps)
         return replace(outcome, unchanged=len(declared) - changed)
 
@@ -168,34 +150,30 @@ class Batches:
             gone = graph.resources if recursive else [graph.mesh.key]
             return _checked(graph, [Step(key, graph.resources[key], None) for key in gone], {})
 
-        return self._carry_out(mesh, plan, dry_run=dry_run)
+        return self._carry_out("DeleteWholeMesh", mesh, plan, dry_run=dry_run)
 
     def _carry_out(
-        self, mesh: MeshKey, plan: Callable[[Graph, float], tuple[Step, ...]], *, dry_run: bool
+        self,
+        operation: str,
+        mesh: MeshKey,
+        plan: Callable[[Graph, float], tuple[Step, ...]],
+        *,
+        dry_run: bool,
     ) -> Outcome:
-        for _ in range(_ATTEMPTS):
-            with self._meshes.writing:
-                graph = self._meshes.catch_up(mesh)
-                now = self._clock()
-                steps = plan(graph, now)
-                self._require_within_quotas(graph, steps)
-                if dry_run or not steps:
-                    return Outcome(mesh, graph.head.revision, steps)
-                try:
-                    after = self._meshes.commit(graph, _changes(steps), committed_at=now)
-                except RevisionConflictError:
-                    continue
-                return Outcome(mesh, after.head.revision, steps)
-        raise ApiError(
-            "ServiceUnavailableException",
-            f"mesh {mesh.name!r} is being changed by too many others at once; try again",
-        )
+        def decide(graph: Graph, now: float) -> Decision[tuple[Step, ...]]:
+            steps = plan(graph, now)
+            self._require_within_quotas(graph, steps)
+            return Decision(steps, [] if dry_run else _changes(steps))
+
+        written = self._writer.write(self._author, operation, mesh, decide)
+        return Outcome(mesh, written.revision, written.result)
 
     def _require_within_quotas(self, graph: Graph, steps: Sequence[Step]) -> None:
         final = graph.with_changes(graph.head, _changes(steps))
+        quotas, meshes = self._writer.quotas, self._writer.meshes
         for step in steps:
             if step.after is not None:
-                require_within_quotas(self._quotas, graph, final, step.after, self._meshes)
+                require_within_quotas(quotas, graph, final, step.after, meshes)
 
     def _parse(
         self, documents: Sequence[object]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from meshwright.access.errors import AccessError
+from meshwright.api.audit import AuditError
 from meshwright.model.service import load_service_model
+from meshwright.store import StoreError, StoreLimitError
 
 
 class ApiError(Exception):
@@ -44,6 +47,21 @@ def _statuses() -> dict[str, int]:
         "RequestTimeoutException": 408,
     }
     return common | modelled
+
+
+def as_api_error(error: Exception) -> ApiError | None:
+    """What a client is answered where something else refused or failed; None for a bug."""
+    match error:
+        case ApiError():
+            return error
+        case AccessError():
+            return ApiError(error.code, error.message)
+        case StoreLimitError():
+            return bad_request(str(error))
+        case StoreError() | AuditError():
+            return ApiError("ServiceUnavailableException", str(error))
+        case _:
+            return None
 
 
 def bad_request(message: str) -> ApiError:

@@ -6,14 +6,13 @@ handler a verb serves all seven kinds.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from meshwright.api.audit import Author
 from meshwright.api.decisions import (
     MAX_TAGS,
     Origin,
@@ -29,9 +28,8 @@ from meshwright.api.decisions import (
 from meshwright.api.errors import ApiError, bad_request, conflict
 from meshwright.api.pagination import PageTokens
 from meshwright.api.serialization import render_output
+from meshwright.api.writing import Decision, Writer
 from meshwright.graph.graph import Graph
-from meshwright.graph.quotas import Quotas
-from meshwright.meshes import Meshes
 from meshwright.model.resources import (
     Kind,
     MeshKey,
@@ -41,13 +39,11 @@ from meshwright.model.resources import (
     parse_resource_id,
 )
 from meshwright.model.service import load_service_model
-from meshwright.store import Change, RevisionConflictError, StoredAnswer
+from meshwright.store import Change, StoredAnswer
 
 Parameters = Mapping[str, Any]
 
 _PAGE: Final = 100
-_ATTEMPTS: Final = 20
-"""How often a write is decided anew after another control plane was faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +62,20 @@ class Answer:
 
 
 class Operations:
-    """The operations of the API over the current meshes.
+    """The operations of the API, as one author asks for them.
 
     Args:
-        meshes: The meshes they read and write.
-        account_id: The account that callers act for.
-        region: The region that stands in ARNs.
-        quotas: How much there may be.
-        clock: Seconds since the epoch.
+        writer: Carries out what they write.
+        tokens: Makes and reads the tokens of further pages.
+        author: Who asks; meshes without an owner in the request are those of the author's account.
     """
 
-    def __init__(
-        self,
-        meshes: Meshes,
-        *,
-        account_id: str,
-        region: str,
-        quotas: Quotas | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._meshes = meshes
-        self._account_id = account_id
-        self._region = region
-        self._clock = clock
-        self._quotas = quotas or Quotas()
-        self._tokens = PageTokens(meshes.store.secret())
-
-    def acting_for(self, account_id: str) -> Operations:
-        """These operations, for a caller of another account."""
-        theirs = copy.copy(self)
-        theirs._account_id = account_id  # noqa: SLF001 - of this class
-        return theirs
+    def __init__(self, writer: Writer, tokens: PageTokens, author: Author) -> None:
+        self._writer = writer
+        self._meshes = writer.meshes
+        self._tokens = tokens
+        self._author = author
+        self._account_id = author.account_id
 
     def call(self, operation: str, parameters: Parameters) -> Answer:
         """Carry out an operation with valid parameters.
@@ -164,33 +143,21 @@ class Operations:
     def _write(self, operation: str, verb: str, kind: Kind, parameters: Parameters) -> Answer:
         key = self._key(kind, parameters)
         token = self._token(operation, parameters)
-        for _ in range(_ATTEMPTS):
-            with self._meshes.writing:
-                graph = self._meshes.catch_up(key.mesh)
-                kept = self._find_kept_answer(operation, token)
-                if kept is not None:
-                    return Answer(kept, key.mesh.name, graph.head.revision)
-                now = self._clock()
-                change = self._decide(verb, graph, key, parameters, now)
-                resource = change.resource or graph.resources[key]
-                status = "DELETED" if change.resource is None else "ACTIVE"
-                body = _render(operation, {kind.value: _render_data(resource, status)})
-                if change.resource is not None and resource is graph.resources.get(key):
-                    return Answer(body, key.mesh.name, graph.head.revision)
-                try:
-                    after = self._meshes.commit(
-                        graph,
-                        [change],
-                        committed_at=now,
-                        answer=replace(token, body=body) if token else None,
-                    )
-                except RevisionConflictError:
-                    continue
-                return Answer(body, key.mesh.name, after.head.revision)
-        raise ApiError(
-            "ServiceUnavailableException",
-            f"mesh {key.mesh.name!r} is being changed by too many others at once; try again",
-        )
+
+        def decide(graph: Graph, now: float) -> Decision[str]:
+            kept = self._find_kept_answer(operation, token)
+            if kept is not None:
+                return Decision(kept)
+            change = self._decide(verb, graph, key, parameters, now)
+            resource = change.resource or graph.resources[key]
+            status = "DELETED" if change.resource is None else "ACTIVE"
+            body = _render(operation, {kind.value: _render_data(resource, status)})
+            if change.resource is not None and resource is graph.resources.get(key):
+                return Decision(body)
+            return Decision(body, [change], replace(token, body=body) if token else None)
+
+        written = self._writer.write(self._author, operation, key.mesh, decide)
+        return Answer(written.result, key.mesh.name, written.revision)
 
     def _decide(
         self, verb: str, graph: Graph, key: ResourceKey, parameters: Parameters, now: float
@@ -201,9 +168,8 @@ class Operations:
         if verb == "Create":
             if existing is not None:
                 raise conflict(f"{key.kind.name_member}: {key} already exists: {existing.arn}")
-            return self._checked(
-                graph, Change(key, create_resource(key, parameters, self._origin(now)))
-            )
+            origin = Origin(self._account_id, self._writer.region, now)
+            return self._checked(graph, Change(key, create_resource(key, parameters, origin)))
         if existing is None:
             raise no_such(key)
         if verb == "Delete":
@@ -220,11 +186,8 @@ class Operations:
             refusal = find_refusal(after, change.resource)
             if refusal is not None:
                 raise refusal
-            require_within_quotas(self._quotas, graph, after, change.resource, self._meshes)
+            require_within_quotas(self._writer.quotas, graph, after, change.resource, self._meshes)
         return change
-
-    def _origin(self, now: float) -> Origin:
-        return Origin(self._account_id, self._region, now)
 
     def _token(self, operation: str, parameters: Parameters) -> StoredAnswer | None:
         token = parameters.get("clientToken")
@@ -289,24 +252,19 @@ class Operations:
         change: Callable[[dict[str, str]], dict[str, str]],
     ) -> Answer:
         key = self._tagged(parameters)
-        for _ in range(_ATTEMPTS):
-            with self._meshes.writing:
-                graph = self._meshes.catch_up(key.mesh)
-                require_parents(graph, key)
-                existing = graph.resources.get(key)
-                if existing is None:
-                    raise no_such(key)
-                tags = change(dict(existing.tags))
-                check_tags([], count=len(tags))
-                retagged = replace(existing, tags=tuple(tags.items()))
-                try:
-                    self._meshes.commit(graph, [Change(key, retagged)], committed_at=self._clock())
-                except RevisionConflictError:
-                    continue
-                return Answer(_render(operation, {}))
-        raise ApiError(
-            "ServiceUnavailableException", f"{key} is being changed by others; try again"
-        )
+
+        def decide(graph: Graph, _: float) -> Decision[str]:
+            require_parents(graph, key)
+            existing = graph.resources.get(key)
+            if existing is None:
+                raise no_such(key)
+            tags = change(dict(existing.tags))
+            check_tags([], count=len(tags))
+            retagged = replace(existing, tags=tuple(tags.items()))
+            changes = [] if retagged == existing else [Change(key, retagged)]
+            return Decision(_render(operation, {}), changes)
+
+        return Answer(self._writer.write(self._author, operation, key.mesh, decide).result)
 
 
 def _split(operation: str) -> tuple[str, Kind]:

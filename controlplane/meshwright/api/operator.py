@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -20,17 +21,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from meshwright.access.errors import AccessError
 from meshwright.access.permissions import Caller
-from meshwright.api.admission import caller_of, closing_headers
+from meshwright.api.admission import author_of, caller_of, closing_headers, request_id_of
 from meshwright.api.batches import BatchError, Batches, Outcome, Step
 from meshwright.api.bodies import read_body
 from meshwright.api.decisions import no_such
-from meshwright.api.errors import ApiError, bad_request
+from meshwright.api.errors import ApiError, as_api_error, bad_request
 from meshwright.api.parsing import json_list, json_object, parse_object
+from meshwright.api.writing import Writer
 from meshwright.graph.findings import find_problems
 from meshwright.graph.graph import Graph
-from meshwright.meshes import Meshes
 from meshwright.model.documents import CREATION_ORDER, render_document
 from meshwright.model.resources import MeshKey, Resource, mesh_resource_key
 
@@ -48,17 +48,14 @@ class OperatorApi:
     """The operator's endpoints.
 
     Args:
-        meshes: The meshes that are shown.
-        batches: What carries out their changes.
+        writer: Carries out changes of the meshes that are shown.
         account_id: The account whose meshes have no owner in their documents.
         count_proxies: How many proxies of a mesh are connected; called from the event loop.
     """
 
-    def __init__(
-        self, meshes: Meshes, batches: Batches, *, account_id: str, count_proxies: CountProxies
-    ) -> None:
-        self._meshes = meshes
-        self._batches = batches
+    def __init__(self, writer: Writer, *, account_id: str, count_proxies: CountProxies) -> None:
+        self._writer = writer
+        self._meshes = writer.meshes
         self._account_id = account_id
         self._count_proxies = count_proxies
 
@@ -123,9 +120,13 @@ class OperatorApi:
         for document in documents:
             self._require_permitted("Apply", caller_of(request), document, dry_run=dry_run)
         outcome = await run_in_threadpool(
-            self._batches.apply, documents, prune=prune, dry_run=dry_run
+            self._batches(request).apply, documents, prune=prune, dry_run=dry_run
         )
         return self._render_outcome(outcome, dry_run=dry_run)
+
+    def _batches(self, request: Request) -> Batches:
+        # Whichever account the author acts for, the operator's documents are of the server's.
+        return Batches(self._writer, replace(author_of(request), account_id=self._account_id))
 
     async def _delete(self, request: Request) -> dict[str, Any]:
         query = request.query_params
@@ -134,7 +135,7 @@ class OperatorApi:
         document = {"meshName": request.path_params["mesh"]}
         self._require_permitted("DeleteWholeMesh", caller_of(request), document, dry_run=dry_run)
         outcome = await run_in_threadpool(
-            self._batches.delete,
+            self._batches(request).delete,
             request.path_params["mesh"],
             recursive=recursive,
             dry_run=dry_run,
@@ -211,8 +212,10 @@ def _serve(
 
     async def serve(request: Request) -> JSONResponse:
         began = time.perf_counter()
-        facts: dict[str, Any] = {"operation": name, **caller_of(request).facts}
-        status, headers = 200, dict[str, str]()
+        request_id = request_id_of(request)
+        facts: dict[str, Any] = {"operation": name, "request_id": request_id}
+        facts |= caller_of(request).facts
+        status, headers = 200, {"x-amzn-requestid": request_id}
         try:
             content = await answer(request)
             if "changes" in content and not content["dryRun"]:
@@ -220,17 +223,19 @@ def _serve(
                 headers[REVISION_HEADER] = str(content["revision"])
         except ClientDisconnect:
             status, content = 400, {}
-        except (ApiError, AccessError) as refused:
-            error = ApiError(refused.code, refused.message)
-            status, content = error.status, _error(error.code, error.message)
-            headers |= {"x-amzn-errortype": error.code, **closing_headers(error)}
         except BatchError as error:
             status, content = 400, _error("BadRequestException", str(error), error)
             headers["x-amzn-errortype"] = "BadRequestException"
-        except Exception:
-            _log.exception("unexpected_error", **facts)
-            code = "InternalServerErrorException"
-            status, content = 500, _error(code, "unexpected; reported in the control plane's log")
+        except Exception as error:
+            known = as_api_error(error)
+            if known is None:
+                _log.exception("unexpected_error", **facts)
+                known = ApiError(
+                    "InternalServerErrorException",
+                    "unexpected; reported in the control plane's log",
+                )
+            status, content = known.status, _error(known.code, known.message)
+            headers |= {"x-amzn-errortype": known.code, **closing_headers(known)}
 
         def log() -> None:
             duration = round((time.perf_counter() - began) * 1000, 2)
