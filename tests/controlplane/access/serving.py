@@ -49,6 +49,11 @@ class Server:
         host, _, port = str(serving.fields["api"]).rpartition(":")
         self.address = (host, int(port))
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def _find_serving(self) -> LogRecord | None:
         self._process.require_running()
         return next(iter(self.records("serving")), None)
