@@ -173,11 +173,10 @@ def test_half_a_line_is_not_left_behind(log: Path, monkeypatch: pytest.MonkeyPat
             return real(file, data[: len(data) // 2])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with (
-        monkeypatch.context() as patched,
-        pytest.raises(AuditError),
-    ):
+    recording = audit.recording(author, "DeleteMesh", Graph.empty(DEMO), [change], 1.0)
+    with monkeypatch.context() as patched:
         patched.setattr(os, "write", write_half_then_fail)
-        audit.recording(author, "DeleteMesh", Graph.empty(DEMO), [change], 1.0).__enter__()
+        with pytest.raises(AuditError), recording:
+            pass
     audit.close()
     assert log.read_bytes() == b""
