@@ -14,6 +14,7 @@ from typing import Annotated, cast
 import typer
 
 from meshwright.access.errors import AccessSettingsError
+from meshwright.access.proxies import ProxySettings
 from meshwright.access.settings import AccessSettings
 from meshwright.api.admission import Limits
 from meshwright.api.audit import AuditError
@@ -117,6 +118,39 @@ def serve_command(
             help="Serve addresses beyond loopback without TLS, behind what terminates it.",
         ),
     ] = False,
+    xds_tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_TLS_CERTIFICATE",
+            metavar="FILE",
+            help="The certificate of ADS and its chain, as PEM; taken over when it changes.",
+        ),
+    ] = None,
+    xds_tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_TLS_KEY",
+            metavar="FILE",
+            help="The key of the certificate of ADS, as PEM.",
+        ),
+    ] = None,
+    xds_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_CLIENT_CA",
+            metavar="FILE",
+            help="The authorities, as PEM, of the certificates that proxies must show. Each is for "
+            "the resource that its SPIFFE id names: spiffe://DOMAIN/mesh/MESH/virtualNode/NAME.",
+        ),
+    ] = None,
+    xds_identities: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_IDENTITIES",
+            metavar="FILE",
+            help="YAML with the resource that each SPIFFE id is for, where the ids do not say it.",
+        ),
+    ] = None,
     request_seconds: Annotated[
         float,
         typer.Option(
@@ -193,6 +227,7 @@ def serve_command(
         settings = Settings(
             *(api, xds, store or _default_store(), account_id, region),
             access=access,
+            proxies=ProxySettings(xds_tls_certificate, xds_tls_key, xds_client_ca, xds_identities),
             limits=limits,
             quotas=parse_quotas(quotas),
             audit_log=audit_log,

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from meshwright.access.certificates import Certificate
 from meshwright.access.guard import Guard
+from meshwright.access.proxies import ProxySettings, build_credentials
 from meshwright.access.settings import AccessSettings
 from meshwright.api.admission import Admission, Limits
 from meshwright.api.app import build_app
@@ -56,6 +57,7 @@ class Settings:
         account_id: The account that callers act for and that owns their meshes.
         region: The region that stands in ARNs.
         access: Who may call the API, and over what.
+        proxies: Which proxies get configuration, and over what.
         limits: How much the API takes on at once, and how long a client may take.
         quotas: How many resources there may be.
         audit_log: The file that every change is written down in; `-` is standard output.
@@ -67,6 +69,7 @@ class Settings:
     account_id: str
     region: str
     access: AccessSettings = field(default_factory=AccessSettings)
+    proxies: ProxySettings = field(default_factory=ProxySettings)
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     audit_log: str | None = None
@@ -84,13 +87,11 @@ async def serve(settings: Settings) -> None:
     api_host, api_port = parse_address(settings.api, "--api")
     xds_host, xds_port = parse_address(settings.xds, "--xds")
     settings.access.require_safe(settings.api, is_loopback=_is_loopback(api_host))
-    if not _is_loopback(xds_host):
-        raise ServeError(
-            f"--xds {settings.xds!r}: this version has no access control for proxies yet, so ADS "
-            "is served at loopback addresses only; use 127.0.0.1"
-        )
+    settings.proxies.require_safe(settings.xds, is_loopback=_is_loopback(xds_host))
     guard = Guard(settings.access.open_keys(settings.account_id), account_id=settings.account_id)
     certificate = settings.access.open_certificate()
+    gate = settings.proxies.open_gate(settings.account_id)
+    xds_certificate = settings.proxies.open_certificate()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -113,19 +114,22 @@ async def serve(settings: Settings) -> None:
                 writer, lambda mesh: render_status(meshes, distribution, mesh), operator
             )
             api = _build_api(app, guard, settings.limits, certificate)
-            xds = XdsServer(distribution, account_id=settings.account_id)
-            xds_address = _bind_xds(xds, xds_host, xds_port)
+            xds = XdsServer(distribution, account_id=settings.account_id, gate=gate)
+            xds_address = _bind_xds(xds, xds_host, xds_port, xds_certificate)
             await xds.start()
             serving = asyncio.create_task(api.serve(sockets=[api_socket]))
-            chores = [asyncio.create_task(_follow(meshes))]
-            if certificate is not None:
-                chores.append(asyncio.create_task(_watch(certificate)))
+            certificates = filter(None, (certificate, xds_certificate))
+            chores = [
+                asyncio.create_task(_follow(meshes)),
+                *(asyncio.create_task(_watch(each)) for each in certificates),
+            ]
             _log.info(
                 "serving",
                 api=_render_address(*api_socket.getsockname()[:2]),
                 xds=xds_address,
                 store=store.url,
                 tls=certificate is not None,
+                xds_tls=xds_certificate is not None,
                 access="keys" if guard.has_keys else "open",
             )
             await stop.wait()
@@ -236,10 +240,11 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _bind_xds(xds: XdsServer, host: str, port: int) -> str:
+def _bind_xds(xds: XdsServer, host: str, port: int, certificate: Certificate | None) -> str:
     address = _render_address(host, port)
+    credentials = None if certificate is None else build_credentials(certificate)
     try:
-        return _render_address(host, xds.bind(address))
+        return _render_address(host, xds.bind(address, credentials))
     except RuntimeError as error:
         raise ServeError(f"--xds {address} can't be bound: is another process there?") from error
 

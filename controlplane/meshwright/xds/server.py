@@ -13,6 +13,7 @@ import grpc.aio
 import structlog
 
 from meshwright.translate import Proxy, parse_proxy
+from meshwright.xds.admission import Credentials, Gate, NotAdmittedError, OpenGate
 from meshwright.xds.distribution import Connection, Distribution, UnknownProxyError
 from meshwright.xds.stream import Delta, Dialect, StateOfTheWorld
 from meshwright.xds.wire import Node, Request, parse_delta_request, parse_sotw_request
@@ -39,11 +40,15 @@ class XdsServer:
     Args:
         distribution: What it gives out.
         account_id: The owner of meshes that node ids name without one.
+        gate: Who decides which proxy gets what; without one, all get what they ask for.
     """
 
-    def __init__(self, distribution: Distribution, *, account_id: str) -> None:
+    def __init__(
+        self, distribution: Distribution, *, account_id: str, gate: Gate | None = None
+    ) -> None:
         self._distribution = distribution
         self._account_id = account_id
+        self._gate = gate or OpenGate()
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers(
             (
@@ -61,13 +66,15 @@ class XdsServer:
             )
         )
 
-    def bind(self, address: str) -> int:
-        """Bind an address, `HOST:PORT`, and return the port.
+    def bind(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Bind an address, `HOST:PORT`, with TLS where there are credentials; return the port.
 
         Raises:
             RuntimeError: It can't be bound.
         """
-        return self._server.add_insecure_port(address)
+        if credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, credentials)
 
     async def start(self) -> None:
         """Begin to serve."""
@@ -81,7 +88,8 @@ class XdsServer:
         self, parse: Callable[[bytes], Request], dialect: Callable[[], Dialect]
     ) -> Callable[[Any, Any], Any]:
         async def serve(_: Any, context: Any) -> None:
-            await _Exchange(self._distribution, self._account_id, parse, context).run(dialect())
+            exchange = _Exchange(self._distribution, self._account_id, self._gate, parse, context)
+            await exchange.run(dialect())
 
         return serve
 
@@ -93,11 +101,13 @@ class _Exchange:
         self,
         distribution: Distribution,
         account_id: str,
+        gate: Gate,
         parse: Callable[[bytes], Request],
         context: Any,
     ) -> None:
         self._distribution = distribution
         self._account_id = account_id
+        self._gate = gate
         self._parse = parse
         self._context = context
         self._peer = str(context.peer())
@@ -134,14 +144,20 @@ class _Exchange:
     async def _admit(self, first: Request, dialect: Dialect) -> Connection:
         node = first.node or Node("", {}, "")
         try:
+            proxy = self._parse_proxy(node)
+            self._gate.admit(_read_credentials(self._context), proxy.key)
             return self._distribution.connect(
-                self._parse_proxy(node),
+                proxy,
                 node,
                 self._peer,
                 dialect,
                 wake=self._stirred.set,
                 close=self._close,
             )
+        except NotAdmittedError as error:
+            status = grpc.StatusCode
+            code = status.PERMISSION_DENIED if error.is_known else status.UNAUTHENTICATED
+            reason = f"node id {node.id!r}: {error}"
         except UnknownProxyError as error:
             code, reason = grpc.StatusCode.NOT_FOUND, f"node id {node.id!r}: {error}"
         except ValueError as error:
@@ -188,3 +204,9 @@ class _Exchange:
                 return
             await self._stirred.wait()
             self._stirred.clear()
+
+
+def _read_credentials(context: Any) -> Credentials:
+    """What the handshake has proven; gRPC tells a SPIFFE id only where it is the only URI."""
+    spiffe_ids = context.auth_context().get("peer_spiffe_id", ())
+    return Credentials(spiffe_ids[0].decode() if len(spiffe_ids) == 1 else None)

@@ -1,0 +1,234 @@
+"""Proxies on ADS over TLS: who is let in for what, by a real server and by the gate alone."""
+# pyright: reportAttributeAccessIssue=false, reportUnknownMemberType=false
+# xds-protos ships no type stubs.
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from envoy.config.core.v3 import base_pb2
+from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+
+from meshwright.access.errors import AccessSettingsError
+from meshwright.access.proxies import CertificateGate, ProxySettings
+from meshwright.model.resources import parse_resource_id
+from meshwright.xds.admission import Credentials, NotAdmittedError
+from pytest_meshwright.waiting import wait_until
+from tests.controlplane.access.serving import TIMEOUT, Server, serving
+
+ACCOUNT: Final = "000000000000"
+AUTHORITY: Final = trustme.CA()
+FRONT: Final = "mesh/demo/virtualNode/front"
+BACK: Final = "mesh/demo/virtualNode/back"
+CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+ONE_DAY: Final = timedelta(days=1)
+
+Pair = tuple[bytes, bytes]
+"""A private key and its certificate chain, as PEM."""
+
+
+def issue(*uris: str, by: trustme.CA = AUTHORITY, expires_in: timedelta = ONE_DAY) -> Pair:
+    """A client's certificate, with the URIs as its alternative names."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a proxy")])
+    issuer = x509.load_pem_x509_certificate(by.cert_pem.bytes())
+    expiry = datetime.now(UTC) + expires_in
+    builder = (
+        x509.CertificateBuilder(issuer.subject, name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(expiry - 2 * ONE_DAY)
+        .not_valid_after(expiry)
+    )
+    if uris:
+        names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    signer: Any = serialization.load_pem_private_key(by.private_key_pem.bytes(), None)
+    certificate = builder.sign(signer, hashes.SHA256())
+    return (
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+        certificate.public_bytes(serialization.Encoding.PEM),
+    )
+
+
+def write_served_pair(folder: Path) -> None:
+    """Issue the server's certificate to `tls.pem` and `tls.key`."""
+    issued = AUTHORITY.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(folder / "tls.key")
+    issued.cert_chain_pems[0].write_to_path(folder / "tls.pem")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server's files are."""
+    return tmp_path_factory.mktemp("ads")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    """A control plane whose ADS asks for certificates, with two virtual nodes."""
+    write_served_pair(folder)
+    AUTHORITY.cert_pem.write_to_path(folder / "ca.pem")
+    flags = (
+        *("--xds-tls-certificate", folder / "tls.pem", "--xds-tls-key", folder / "tls.key"),
+        *("--xds-client-ca", folder / "ca.pem"),
+    )
+    with serving(folder, *flags) as server:
+        client = server.client("any", "any")
+        client.create_mesh(meshName="demo")
+        for name in ("front", "back"):
+            client.create_virtual_node(meshName="demo", virtualNodeName=name, spec={})
+        client.close()
+        yield server
+
+
+@contextmanager
+def asking(server: Server, pair: Pair | None, node_id: str = FRONT) -> Iterator[Any]:
+    """A stream on which a proxy has asked for its clusters; iterating it gives the responses."""
+    key, chain = pair or (None, None)
+    credentials = grpc.ssl_channel_credentials(AUTHORITY.cert_pem.bytes(), key, chain)
+    request = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, node=base_pb2.Node(id=node_id))
+    address = str(server.records("serving")[0].fields["xds"])
+    with grpc.secure_channel(address, credentials) as channel:
+        stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
+        yield stub.DeltaAggregatedResources(iter([request]), timeout=TIMEOUT)
+
+
+def refusal(server: Server, pair: Pair | None, node_id: str = FRONT) -> Any:
+    """The error that a proxy gets which must not be let in."""
+    with asking(server, pair, node_id) as stream, pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    return caught.value
+
+
+def test_a_proxy_gets_the_configuration_of_its_certificates_resource(server: Server):
+    with asking(server, issue(f"spiffe://example.com/{FRONT}")) as stream:
+        assert next(stream).type_url == CLUSTER
+
+
+def test_a_proxy_gets_nothing_of_another_resource(server: Server):
+    error = refusal(server, issue(f"spiffe://example.com/{FRONT}"), BACK)
+
+    assert error.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert error.details().endswith(f"spiffe://example.com/{FRONT}, is not for {BACK}")
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [(), (f"spiffe://example.com/{FRONT}", f"spiffe://example.com/{BACK}")],
+    ids=["none", "two"],
+)
+def test_a_certificate_needs_exactly_one_uri(server: Server, uris: tuple[str, ...]):
+    error = refusal(server, issue(*uris))
+
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert "must have one URI, a SPIFFE id such as" in error.details()
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        None,
+        issue(f"spiffe://example.com/{FRONT}", by=trustme.CA()),
+        issue(f"spiffe://example.com/{FRONT}", expires_in=-timedelta(minutes=5)),
+    ],
+    ids=["none", "of another authority", "expired"],
+)
+def test_no_stream_is_opened_without_a_valid_certificate(server: Server, pair: Pair | None):
+    assert refusal(server, pair).code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_new_authorities_are_taken_over(server: Server, folder: Path):
+    other = trustme.CA()
+    pair = issue(f"spiffe://example.com/{FRONT}", by=other)
+    known = len(server.records("certificate_reloaded"))
+
+    other.cert_pem.write_to_path(folder / "ca.pem", append=True)
+    write_served_pair(folder)
+
+    wait_until(
+        lambda: len(server.records("certificate_reloaded")) > known,
+        what="the files to be taken over",
+        timeout=TIMEOUT,
+    )
+    with asking(server, pair) as stream:
+        assert next(stream).type_url == CLUSTER
+
+
+@pytest.mark.parametrize(
+    ("spiffe_id", "is_admitted"),
+    [
+        (f"spiffe://example.com/{FRONT}", True),
+        (f"spiffe://example.com/{ACCOUNT}/{FRONT}", True),
+        (f"spiffe://example.com/111122223333/{FRONT}", False),
+        (f"spiffe://example.com/other/{FRONT}", False),
+        ("spiffe://example.com/mesh/demo", False),
+        ("spiffe://example.com/ns/shop/sa/front", False),
+    ],
+)
+def test_an_ids_path_names_the_resource(spiffe_id: str, is_admitted: bool):
+    assert admits(CertificateGate(ACCOUNT), spiffe_id) == is_admitted
+
+
+def test_with_a_mapping_nothing_else_tells_the_resource(tmp_path: Path):
+    mapping = tmp_path / "identities.yaml"
+    mapping.write_text(f"spiffe://example.com/ns/shop/sa/front: {FRONT}\n")
+    gate = ProxySettings(client_authorities=mapping, identities=mapping).open_gate(ACCOUNT)
+
+    assert admits(gate, "spiffe://example.com/ns/shop/sa/front")
+    assert not admits(gate, f"spiffe://example.com/{FRONT}")
+
+
+def admits(gate: Any, spiffe_id: str) -> bool:
+    """Whether the gate lets a proxy of that id in for `front`."""
+    try:
+        gate.admit(Credentials(spiffe_id), parse_resource_id(FRONT, account_id=ACCOUNT))
+    except NotAdmittedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- front", "must hold an object of SPIFFE ids and resources"),
+        ("{", "is not valid YAML"),
+        (f"front: {FRONT}", "'front': must begin with spiffe://"),
+        ("spiffe://a/b: front", "spiffe://a/b: 'front' is no App Mesh resource"),
+    ],
+)
+def test_a_bad_mapping_is_refused(content: str, message: str, tmp_path: Path):
+    mapping = tmp_path / "identities.yaml"
+    mapping.write_text(content)
+
+    with pytest.raises(AccessSettingsError) as caught:
+        ProxySettings(client_authorities=mapping, identities=mapping).open_gate(ACCOUNT)
+
+    assert str(caught.value).startswith(f"--xds-identities {mapping}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (ProxySettings(identities=Path("any")), "--xds-identities needs --xds-client-ca"),
+        (ProxySettings(client_authorities=Path("any")), "--xds-client-ca needs"),
+        (ProxySettings(tls_key=Path("any")), "--xds-client-ca needs"),
+    ],
+)
+def test_settings_that_belong_together_are_asked_for(settings: ProxySettings, message: str):
+    with pytest.raises(AccessSettingsError, match=message):
+        settings.open_certificate()
