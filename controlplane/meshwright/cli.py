@@ -151,6 +151,15 @@ def serve_command(
             help="YAML with the resource that each SPIFFE id is for, where the ids do not say it.",
         ),
     ] = None,
+    xds_connection_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_CONNECTION_SECONDS",
+            min=1,
+            help="How old a proxy's connection gets, give or take a tenth, before it is told to "
+            "connect again.",
+        ),
+    ] = 3600.0,
     request_seconds: Annotated[
         float,
         typer.Option(
@@ -227,6 +236,7 @@ def serve_command(
         settings = Settings(
             *(api, xds, store or _default_store(), account_id, region),
             access=access,
+            xds_connection_seconds=xds_connection_seconds,
             proxies=ProxySettings(xds_tls_certificate, xds_tls_key, xds_client_ca, xds_identities),
             limits=limits,
             quotas=parse_quotas(quotas),

@@ -58,6 +58,7 @@ class Settings:
         region: The region that stands in ARNs.
         access: Who may call the API, and over what.
         proxies: Which proxies get configuration, and over what.
+        xds_connection_seconds: How old a proxy's connection gets, give or take a tenth.
         limits: How much the API takes on at once, and how long a client may take.
         quotas: How many resources there may be.
         audit_log: The file that every change is written down in; `-` is standard output.
@@ -70,6 +71,7 @@ class Settings:
     region: str
     access: AccessSettings = field(default_factory=AccessSettings)
     proxies: ProxySettings = field(default_factory=ProxySettings)
+    xds_connection_seconds: float = 3600.0
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     audit_log: str | None = None
@@ -114,7 +116,12 @@ async def serve(settings: Settings) -> None:
                 writer, lambda mesh: render_status(meshes, distribution, mesh), operator
             )
             api = _build_api(app, guard, settings.limits, certificate)
-            xds = XdsServer(distribution, account_id=settings.account_id, gate=gate)
+            xds = XdsServer(
+                distribution,
+                account_id=settings.account_id,
+                gate=gate,
+                connection_seconds=settings.xds_connection_seconds,
+            )
             xds_address = _bind_xds(xds, xds_host, xds_port, xds_certificate)
             await xds.start()
             serving = asyncio.create_task(api.serve(sockets=[api_socket]))

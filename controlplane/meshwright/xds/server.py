@@ -31,6 +31,8 @@ _OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.so_reuseport", 0),
+    # An ADS stream never ends by itself; what is under way at the end of its age may finish.
+    ("grpc.max_connection_age_grace_ms", 5_000),
 )
 
 
@@ -41,15 +43,27 @@ class XdsServer:
         distribution: What it gives out.
         account_id: The owner of meshes that node ids name without one.
         gate: Who decides which proxy gets what; without one, all get what they ask for.
+        connection_seconds: How old a connection gets, give or take a tenth, which keeps proxies
+            that came together from going together.
     """
 
     def __init__(
-        self, distribution: Distribution, *, account_id: str, gate: Gate | None = None
+        self,
+        distribution: Distribution,
+        *,
+        account_id: str,
+        gate: Gate | None = None,
+        connection_seconds: float = 3600.0,
     ) -> None:
         self._distribution = distribution
         self._account_id = account_id
         self._gate = gate or OpenGate()
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server = grpc.aio.server(
+            options=(
+                *_OPTIONS,
+                ("grpc.max_connection_age_ms", round(connection_seconds * 1000)),
+            )
+        )
         self._server.add_generic_rpc_handlers(
             (
                 grpc.method_handlers_generic_handler(
@@ -114,7 +128,7 @@ class _Exchange:
         self._inbox: asyncio.Queue[Request] = asyncio.Queue(maxsize=64)
         self._stirred = asyncio.Event()
         self._ended = False
-        self._closed_because: str | None = None
+        self._end: tuple[grpc.StatusCode, str] | None = None
 
     async def run(self, dialect: Dialect) -> None:
         first = await self._read()
@@ -128,8 +142,8 @@ class _Exchange:
         finally:
             reader.cancel()
             self._distribution.disconnect(connection)
-        if self._closed_because is not None:
-            await self._context.abort(grpc.StatusCode.NOT_FOUND, self._closed_because)
+        if self._end is not None:
+            await self._context.abort(*self._end)
 
     async def _read(self) -> Request | None:
         data = await self._context.read()
@@ -170,8 +184,17 @@ class _Exchange:
         return parse_proxy(node.id, node.metadata, account_id=self._account_id)
 
     def _close(self, reason: str) -> None:
-        self._closed_because = reason
+        self._end = (grpc.StatusCode.NOT_FOUND, reason)
         self._stirred.set()
+
+    def _receive(self, connection: Connection, request: Request) -> None:
+        said = request.node.id if request.node is not None else ""
+        if said in ("", connection.node.id):
+            self._distribution.receive(connection, request)
+            return
+        reason = f"node id {said!r}: this stream is for {connection.node.id!r}; open another"
+        _log.warning("proxy_refused", node_id=said, peer=self._peer, reason=reason)
+        self._end = (grpc.StatusCode.INVALID_ARGUMENT, reason)
 
     async def _fill_inbox(self) -> None:
         try:
@@ -184,9 +207,11 @@ class _Exchange:
 
     async def _serve(self, connection: Connection) -> None:
         """Take requests and send what is due, until either side ends it."""
-        while self._closed_because is None:
-            while not self._inbox.empty():
-                self._distribution.receive(connection, self._inbox.get_nowait())
+        while self._end is None:
+            while self._end is None and not self._inbox.empty():
+                self._receive(connection, self._inbox.get_nowait())
+            if self._end is not None:
+                return
             for response in connection.stream.next_responses():
                 await self._context.write(response.data)
                 _log.info(
