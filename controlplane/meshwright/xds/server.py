@@ -22,6 +22,9 @@ _log = structlog.get_logger("meshwright.xds")
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
+MAX_SUBSCRIPTIONS: Final = 10_000
+"""How many types and names one stream may ask for; a proxy needs a few for each backend."""
+
 _OPTIONS: Final = (
     # App Mesh's Envoy image pings every 10 s, with or without data; that must not be punished.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -137,7 +140,7 @@ class _Exchange:
         connection = await self._admit(first, dialect)
         reader = asyncio.create_task(self._fill_inbox())
         try:
-            self._distribution.receive(connection, first)
+            self._receive(connection, first)
             await self._serve(connection)
         finally:
             reader.cancel()
@@ -189,12 +192,17 @@ class _Exchange:
 
     def _receive(self, connection: Connection, request: Request) -> None:
         said = request.node.id if request.node is not None else ""
-        if said in ("", connection.node.id):
+        if said not in ("", connection.node.id):
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            reason = f"node id {said!r}: this stream is for {connection.node.id!r}; open another"
+        else:
             self._distribution.receive(connection, request)
-            return
-        reason = f"node id {said!r}: this stream is for {connection.node.id!r}; open another"
-        _log.warning("proxy_refused", node_id=said, peer=self._peer, reason=reason)
-        self._end = (grpc.StatusCode.INVALID_ARGUMENT, reason)
+            if connection.stream.count_subscriptions() <= MAX_SUBSCRIPTIONS:
+                return
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+            reason = f"a stream may ask for {MAX_SUBSCRIPTIONS} types and names at most"
+        _log.warning("proxy_refused", node_id=connection.node.id, peer=self._peer, reason=reason)
+        self._end = (code, reason)
 
     async def _fill_inbox(self) -> None:
         try:

@@ -128,6 +128,10 @@ class ProxyStream:
         self._dialect.subscribe(subscription, request, self.target, first=first)
         return rejection
 
+    def count_subscriptions(self) -> int:
+        """How much the proxy has asked for: types, and names within them."""
+        return sum(1 + len(each.names) for each in self._subscriptions.values())
+
     def offer(self, snapshot: Snapshot) -> None:
         """Set what the proxy should come to have; what is not sent yet of the last is skipped."""
         self.target = snapshot

@@ -59,6 +59,18 @@ def test_a_stream_stays_that_of_the_proxy_that_opened_it(server: Server):
     assert f"this stream is for '{FRONT}'" in error.details()
 
 
+def test_a_flood_of_subscriptions_ends_its_stream(server: Server):
+    names = [str(number) for number in range(10_000)]
+    flood = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, resource_names_subscribe=names)
+    with asking(server) as (stream, send):
+        send(flood)
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stream)
+
+    error: Any = caught.value
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_a_connection_ends_at_its_age(server: Server):
     with asking(server) as (stream, _), pytest.raises(grpc.RpcError) as caught:
         next(stream)
