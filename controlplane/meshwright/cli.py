@@ -18,14 +18,17 @@ from meshwright.access.proxies import ProxySettings
 from meshwright.access.settings import AccessSettings
 from meshwright.api.admission import Limits
 from meshwright.api.audit import AuditError
+from meshwright.discovery.credentials import CredentialError
 from meshwright.graph.quotas import QuotaError, parse_quotas
 from meshwright.logs import LogFormat, configure_logging
-from meshwright.offline import explain_request, render_proxy
+from meshwright.offline import explain_request, mount_credential, render_proxy
 from meshwright.operator.commands import attach
 from meshwright.server import ServeError, Settings, serve
 from meshwright.store import StoreError
 from meshwright.store_commands import store_app
+from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE
 from meshwright.translate.sent_requests import parse_request
+from meshwright.translate.static import DEFAULT_SDS_SOCKET, StaticSettings
 
 app = typer.Typer(
     name="meshwright",
@@ -194,6 +197,23 @@ def serve_command(
             "- is standard output.",
         ),
     ] = None,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MESHWRIGHT_CERTIFICATES",
+            metavar="FILE",
+            help="YAML with what the ARNs of ACM certificates and authorities stand for: "
+            "ARN: {directory: PATH}, or {secret: NAME} in AWS Secrets Manager.",
+        ),
+    ] = None,
+    discovery_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_DISCOVERY_SECONDS",
+            min=0.1,
+            help="How often AWS Cloud Map is asked for the instances of each service in use.",
+        ),
+    ] = 5.0,
     log_format: Annotated[
         str,
         typer.Option(
@@ -241,9 +261,14 @@ def serve_command(
             limits=limits,
             quotas=parse_quotas(quotas),
             audit_log=audit_log,
+            certificates=certificates,
+            discovery_seconds=discovery_seconds,
         )
         asyncio.run(serve(settings))
-    except (ServeError, StoreError, AccessSettingsError, QuotaError, AuditError) as error:
+    except (
+        *(ServeError, StoreError, AccessSettingsError, QuotaError, AuditError),
+        CredentialError,
+    ) as error:
         _fail(str(error))
 
 
@@ -279,15 +304,32 @@ def render_command(
             help="Where the application finds a virtual service that takes TCP; may be repeated.",
         ),
     ] = None,
+    certificate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARN=FOLDER",
+            help=f"What a certificate or authority of ACM stands for: the folder with its "
+            f"{CHAIN_FILE}, {KEY_FILE} and {AUTHORITIES_FILE}; may be repeated.",
+        ),
+    ] = None,
+    sds_socket: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="The socket of the SDS server beside the proxy."),
+    ] = DEFAULT_SDS_SOCKET,
 ) -> None:
     """Print a proxy's whole Envoy configuration as YAML, without a control plane.
 
     Envoy itself can check what is printed: `envoy --mode validate -c FILE`.
     """
     try:
-        addresses = dict(_split_pair(pair) for pair in service_address or ())
-        text = _read(mesh)
-        rendered = render_proxy(text, node, listener_address, application_address, addresses)
+        addresses = _split_pairs(service_address, "--service-address", "NAME=IP")
+        folders = _split_pairs(certificate, "--certificate", "ARN=FOLDER")
+        mounted = {arn: mount_credential(Path(folder)) for arn, folder in folders.items()}
+        rendered = render_proxy(
+            *(_read(mesh), node, listener_address, application_address),
+            service_addresses=addresses,
+            static=StaticSettings(sds_socket=sds_socket, credentials=mounted),
+        )
         typer.echo(rendered, nl=False)
     except (OSError, ValueError) as error:
         _fail(f"{mesh}: {error}")
@@ -341,11 +383,12 @@ def explain_command(
     sys.exit(0 if explanation.routed else 1)
 
 
-def _split_pair(pair: str) -> tuple[str, str]:
-    name, equals, value = pair.partition("=")
-    if not equals:
-        raise ValueError(f"--service-address {pair!r}: expected NAME=IP")
-    return name, value
+def _split_pairs(pairs: list[str] | None, option: str, expected: str) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs or ()]
+    for name, equals, value in split:
+        if not equals:
+            raise ValueError(f"{option} {name + value!r}: expected {expected}")
+    return {name: value for name, _, value in split}
 
 
 def _read(mesh: Path) -> str:

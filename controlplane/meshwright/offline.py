@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,8 +26,9 @@ from meshwright.model.service import load_service_model
 from meshwright.store import MeshHead, MeshState
 from meshwright.translate import parse_proxy, translate
 from meshwright.translate.explanation import Explanation, explain
+from meshwright.translate.lookups import AUTHORITIES_FILE
 from meshwright.translate.sent_requests import SentRequest
-from meshwright.translate.static import render_static
+from meshwright.translate.static import MountedCredential, StaticSettings, render_static
 
 OFFLINE_ACCOUNT = "000000000000"
 OFFLINE_REGION = "us-east-1"
@@ -59,6 +62,7 @@ def render_proxy(
     listener_address: str | None,
     application_address: str,
     service_addresses: Mapping[str, str] | None = None,
+    static: StaticSettings | None = None,
 ) -> str:
     """A proxy's whole configuration as YAML.
 
@@ -68,9 +72,11 @@ def render_proxy(
         listener_address: Where it binds the declared ports; None where traffic is redirected.
         application_address: Where its application listens.
         service_addresses: Where its application finds virtual services that take TCP.
+        static: Where its certificates are.
 
     Raises:
-        ValueError: The mesh can't be loaded, or has no such virtual node.
+        ValueError: The mesh can't be loaded, has no such virtual node, or names a certificate
+            that `static` does not know.
     """
     graph = load_graph(text)
     resource = _get_proxied(graph, node)
@@ -81,7 +87,17 @@ def render_proxy(
     if listener_address is not None:
         surroundings |= {"interception": "explicit", "listener_address": listener_address}
     proxy = parse_proxy(resource.arn, {"meshwright": surroundings}, account_id=OFFLINE_ACCOUNT)
-    return yaml.safe_dump(render_static(translate(graph, proxy)), sort_keys=False)
+    settings = replace(static or StaticSettings(), node_id=resource.arn)
+    return yaml.safe_dump(render_static(translate(graph, proxy), settings), sort_keys=False)
+
+
+def mount_credential(folder: Path) -> MountedCredential:
+    """A certificate of a folder, which is there on this machine too.
+
+    Raises:
+        OSError: The folder's authorities can't be read.
+    """
+    return MountedCredential(str(folder), (folder / AUTHORITIES_FILE).read_bytes())
 
 
 def explain_request(text: str, caller: str, request: SentRequest) -> Explanation:

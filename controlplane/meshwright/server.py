@@ -11,6 +11,7 @@ import socket
 from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -27,6 +28,9 @@ from meshwright.api.audit import AuditLog
 from meshwright.api.connections import IDLE_FACTOR, MAX_HEAD_BYTES, build_protocol
 from meshwright.api.operator import MAX_APPLY_BYTES, OperatorApi
 from meshwright.api.writing import Writer
+from meshwright.discovery.cloud_map import CloudMap, CloudMapClient
+from meshwright.discovery.credentials import Credentials, parse_mapping
+from meshwright.discovery.outside import LiveOutside
 from meshwright.graph.findings import find_problems
 from meshwright.graph.quotas import Quotas
 from meshwright.meshes import Meshes
@@ -62,6 +66,8 @@ class Settings:
         limits: How much the API takes on at once, and how long a client may take.
         quotas: How many resources there may be.
         audit_log: The file that every change is written down in; `-` is standard output.
+        certificates: The file that says what the ARNs of certificates stand for.
+        discovery_seconds: How often AWS Cloud Map is asked for a service's instances.
     """
 
     api: str
@@ -75,6 +81,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     audit_log: str | None = None
+    certificates: Path | None = None
+    discovery_seconds: float = 5.0
 
 
 async def serve(settings: Settings) -> None:
@@ -84,6 +92,7 @@ async def serve(settings: Settings) -> None:
         ServeError: An address can't be bound.
         AuditError: The audit log can't be opened.
         AccessSettingsError: Keys or certificates can't be used, or an address is not safe.
+        CredentialError: The file of mapped certificates can't be read.
         StoreError: The store can't be opened.
     """
     api_host, api_port = parse_address(settings.api, "--api")
@@ -103,7 +112,10 @@ async def serve(settings: Settings) -> None:
             audit = stack.enter_context(contextlib.closing(AuditLog(settings.audit_log)))
         store = stack.enter_context(contextlib.closing(open_store(settings.store)))
         meshes = Meshes(store)
-        distribution = Distribution(meshes)
+        credentials = _open_credentials(settings)
+        cloud_map = CloudMap(CloudMapClient(settings.region), settings.discovery_seconds)
+        outside = LiveOutside(cloud_map, credentials)
+        distribution = Distribution(meshes, outside)
         await asyncio.to_thread(meshes.catch_up_all)
         writer = Writer(meshes, region=settings.region, quotas=settings.quotas, audit=audit)
         operator = OperatorApi(
@@ -128,6 +140,7 @@ async def serve(settings: Settings) -> None:
             certificates = filter(None, (certificate, xds_certificate))
             chores = [
                 asyncio.create_task(_follow(meshes)),
+                asyncio.create_task(outside.follow_credentials()),
                 *(asyncio.create_task(_watch(each)) for each in certificates),
             ]
             _log.info(
@@ -142,9 +155,18 @@ async def serve(settings: Settings) -> None:
             await stop.wait()
             for chore in chores:
                 chore.cancel()
+            await cloud_map.close()
             api.should_exit = True
             await asyncio.gather(serving, xds.stop(_STOP_GRACE_SECONDS))
     _log.info("stopped")
+
+
+def _open_credentials(settings: Settings) -> Credentials:
+    path = settings.certificates
+    sources = {} if path is None else parse_mapping(path, region=settings.region)
+    credentials = Credentials(sources)
+    credentials.refresh()
+    return credentials
 
 
 def _build_api(
@@ -271,7 +293,10 @@ def render_status(
         "mesh": mesh.name,
         "revision": graph.head.revision,
         "committed_at": _render_time(graph.head.committed_at),
-        "findings": [asdict(finding) for finding in find_problems(graph)],
+        "findings": [
+            asdict(finding)
+            for finding in (*find_problems(graph), *distribution.find_problems(mesh))
+        ],
         "proxies": [_render_times(proxy) for proxy in distribution.proxies(mesh)],
     }
 

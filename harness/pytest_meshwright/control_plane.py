@@ -141,6 +141,7 @@ class ControlPlane:
         xds: Endpoint = _ANY_PORT,
         account_id: str = DEFAULT_ACCOUNT_ID,
         region: str = DEFAULT_REGION,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Describe a control plane; `start` starts it.
 
@@ -151,6 +152,8 @@ class ControlPlane:
             xds: where it serves the proxies; port 0 means any free one.
             account_id: the account in the ARNs.
             region: the region in the ARNs.
+            environment: variables beside those of this process, such as the control plane's
+                settings (`MESHWRIGHT_CERTIFICATES`) and those of AWS's SDKs.
         """
         # After the first start these hold the ports that were bound, so that a restart keeps them.
         self._api, self._xds = api, xds
@@ -158,6 +161,7 @@ class ControlPlane:
         self._group = group
         self._account_id = account_id
         self._region = region
+        self._environment = environment or {}
         self._process: ChildProcess | None = None
 
     @property
@@ -220,7 +224,7 @@ class ControlPlane:
         }
         flags = [str(part) for option in options.items() for part in option]
         self._process = self._group.start(
-            "control-plane", [*launcher, "serve", *flags], self._folder
+            "control-plane", [*launcher, "serve", *flags], self._folder, self._environment
         )
 
         def find_serving() -> LogRecord | None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pytest_meshwright.addresses import ServiceAddresses
 
 CONTROL_PLANE_CLUSTER = "meshwright_control_plane"
+SDS_CLUSTER = "static_cluster_sds_unix_socket"
 ADMIN_PORT = 9901
 
 
@@ -50,6 +52,8 @@ class ProxySettings:
     """Delta xDS, or state of the world."""
     service_addresses: Mapping[str, str] = field(default_factory=dict[str, str])
     """Where Envoy takes TCP connections for a virtual service, by that service's name."""
+    sds_socket: Path | None = None
+    """The socket of the SDS server beside Envoy, which specs name secrets of."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """More of `node.metadata`, beside what the harness says under `meshwright`."""
 
@@ -93,8 +97,15 @@ def build_bootstrap(settings: ProxySettings) -> dict[str, Any]:
             "lds_config": ads,
             "cds_config": ads,
         },
-        "static_resources": {"clusters": [_build_control_plane_cluster(settings.control_plane)]},
+        "static_resources": {
+            "clusters": [
+                _build_http2_cluster(CONTROL_PLANE_CLUSTER, _build_address(settings.control_plane))
+            ]
+        },
     }
+    if settings.sds_socket is not None:
+        cluster = _build_http2_cluster(SDS_CLUSTER, {"pipe": {"path": str(settings.sds_socket)}})
+        bootstrap["static_resources"]["clusters"].append(cluster)
     if settings.dns is not None:
         bootstrap["typed_dns_resolver_config"] = build_resolver(settings.dns)
     return bootstrap
@@ -104,22 +115,22 @@ def _build_address(endpoint: Endpoint) -> dict[str, Any]:
     return {"socket_address": {"address": endpoint.host, "port_value": endpoint.port}}
 
 
-def _build_control_plane_cluster(endpoint: Endpoint) -> dict[str, Any]:
+def _build_http2_cluster(name: str, address: dict[str, Any]) -> dict[str, Any]:
+    """A cluster of one endpoint that Envoy itself asks over gRPC."""
     http2: dict[str, Any] = {
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": {"http2_protocol_options": {}},
     }
-    endpoints = [{"endpoint": {"address": _build_address(endpoint)}}]
     return {
-        "name": CONTROL_PLANE_CLUSTER,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
         },
         "load_assignment": {
-            "cluster_name": CONTROL_PLANE_CLUSTER,
-            "endpoints": [{"lb_endpoints": endpoints}],
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
 

@@ -88,12 +88,19 @@ class Service:
 class Lab:
     """Starts everything, and stops it in the order in which nothing is lost."""
 
-    def __init__(self, folder: Path, *, envoy_binary: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        envoy_binary: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Reserve the addresses; `start` starts things, and `stop` is needed in any case.
 
         Args:
             folder: where state and logs go.
             envoy_binary: the Envoy to run; None asks `get_envoy_binary`.
+            environment: the control plane's variables, see `ControlPlane`.
         """
         self.folder = folder
         self.services: dict[str, Service] = {}
@@ -109,6 +116,7 @@ class Lab:
             group=self.group,
             api=Endpoint(host, API_PORT),
             xds=Endpoint(host, XDS_PORT),
+            environment=environment,
         )
         self._envoy_binary = envoy_binary
 
@@ -138,6 +146,7 @@ class Lab:
         node_id: str | None = None,
         tcp_backends: Sequence[str] = (),
         delta: bool = True,
+        sds_socket: Path | None = None,
         log_level: str = "info",
     ) -> Service:
         """Start an application and its Envoy, without waiting until they are ready.
@@ -153,6 +162,7 @@ class Lab:
             tcp_backends: virtual services that each get an address of their own, on which its
                 Envoy takes the TCP connections for them.
             delta: delta xDS, or state of the world.
+            sds_socket: the socket of the SDS server beside its Envoy.
             log_level: of Envoy's own log.
         """
         addresses = self.addresses.reserve_service()
@@ -167,6 +177,7 @@ class Lab:
             dns=Endpoint(self.dns.address, self.dns.port),
             service_addresses=service_addresses,
             delta=delta,
+            sds_socket=sds_socket,
         )
         service = Service(
             name=name,

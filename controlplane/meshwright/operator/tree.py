@@ -100,7 +100,7 @@ class _Mesh:
 
     def _node(self, name: str, share: str = "") -> Branch:
         spec = self._spec("virtualNode", name)
-        hostname = spec.get("serviceDiscovery", {}).get("dns", {}).get("hostname", "")
+        hostname = _hostname(spec.get("serviceDiscovery", {}))
         names = [each["virtualService"]["virtualServiceName"] for each in spec.get("backends", ())]
         backends = f"-> {', '.join(names)}" if names else ""
         words = f"{share} virtual node".lstrip()
@@ -130,6 +130,14 @@ def _names(resource: Mapping[str, Any]) -> str:
 
 def _route_type(spec: Mapping[str, Any]) -> str | None:
     return next((name for name in spec if name.endswith("Route")), None)
+
+
+def _hostname(discovery: Mapping[str, Any]) -> str:
+    """The name by which a virtual node is discovered; empty for one that is not."""
+    service = discovery.get("awsCloudMap")
+    if service is not None:
+        return f"{service['serviceName']}.{service['namespaceName']} (Cloud Map)"
+    return discovery.get("dns", {}).get("hostname", "")
 
 
 def _share(weight: int, total: int) -> str:

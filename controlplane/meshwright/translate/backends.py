@@ -9,6 +9,7 @@ from typing import Any, Final
 from meshwright.graph import Graph
 from meshwright.graph.references import ROUTE_TYPES, references_of, route_priority
 from meshwright.model.resources import Kind, Resource
+from meshwright.translate.lookups import CloudMapService
 from meshwright.translate.names import cluster_name
 
 TCP: Final = "tcp"
@@ -39,6 +40,16 @@ class Endpoint:
     def port(self) -> int:
         """The listener's port."""
         return self.listener["portMapping"]["port"]
+
+    @property
+    def hostname(self) -> str:
+        """The name by which it is discovered, which its certificate has to be for.
+
+        Source: App Mesh user guide, tls.md, "Certificate requirements".
+        """
+        discovery = self.node.spec["serviceDiscovery"]
+        service = cloud_map_service(discovery)
+        return discovery["dns"]["hostname"] if service is None else str(service)
 
     @property
     def cluster(self) -> str:
@@ -259,6 +270,15 @@ def route_order(declared: Resource, match: Mapping[str, Any]) -> tuple[int, int,
         prefix = match.get("prefix") or match.get("serviceName") or ""
         specificity, length = 2, len(prefix)
     return route_priority(declared), specificity, -length, declared.key.name
+
+
+def cloud_map_service(discovery: Mapping[str, Any]) -> CloudMapService | None:
+    """The service of a node's `serviceDiscovery`, or None where DNS finds the node."""
+    declared = discovery.get("awsCloudMap")
+    if declared is None:
+        return None
+    attributes = sorted((each["key"], each["value"]) for each in declared.get("attributes", ()))
+    return CloudMapService(declared["namespaceName"], declared["serviceName"], tuple(attributes))
 
 
 def find_endpoint(node: Resource, port: int | None = None) -> Endpoint | None:

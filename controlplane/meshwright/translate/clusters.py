@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from meshwright.graph import Graph
 from meshwright.model.resources import Resource
-from meshwright.translate.backends import Endpoint
+from meshwright.translate.backends import Endpoint, cloud_map_service
 from meshwright.translate.envoy_api import (
     Cluster,
     DynamicForwardProxyCluster,
@@ -19,8 +19,10 @@ from meshwright.translate.envoy_api import (
     pack,
 )
 from meshwright.translate.health import build_health_checks, build_outlier_detection
+from meshwright.translate.lookups import EndpointsLookup
 from meshwright.translate.names import cluster_name, self_redirect_cluster_name
 from meshwright.translate.proxies import EGRESS_PORT
+from meshwright.translate.secrets import ADS
 from meshwright.translate.tls import ClientTls, build_client_transport_socket
 
 NO_LIMIT: Final = 2**31 - 1
@@ -62,37 +64,68 @@ def build_ingress_cluster(node: Resource, listener: Mapping[str, Any], address: 
 
 
 def build_egress_cluster(graph: Graph, endpoint: Endpoint, tls: ClientTls | None) -> Message:
-    """The cluster that reaches a listener of another virtual node, found by DNS.
+    """The cluster that reaches a listener of another virtual node.
 
     Args:
         graph: The mesh.
         endpoint: The listener.
         tls: How it is spoken to in TLS; None for plain text.
-
-    Source: App Mesh user guide, virtual_nodes.md: DNS names are resolved with Envoy's logical DNS
-    (one name of a load balancer) unless the response type says that each address is an endpoint.
     """
-    dns = endpoint.node.spec["serviceDiscovery"]["dns"]
     listener = endpoint.listener
-    port = listener.get("healthCheck", {}).get("port", endpoint.port)
-    preference = dns.get("ipPreference") or _mesh_preference(graph)
     return Cluster(
         name=endpoint.cluster,
-        type="STRICT_DNS" if dns.get("responseType") == "ENDPOINTS" else "LOGICAL_DNS",
-        dns_lookup_family=_LOOKUP_FAMILIES.get(preference, "AUTO"),
         connect_timeout=_EGRESS_CONNECT_TIMEOUT,
         circuit_breakers=_build_circuit_breakers({}),
         health_checks=build_health_checks(listener),
         outlier_detection=build_outlier_detection(listener),
         transport_socket=build_client_transport_socket(tls, endpoint) if tls else None,
-        load_assignment=_build_load_assignment(
+        **_build_discovery(graph, endpoint),
+        **_build_protocol(endpoint.protocol),
+    )
+
+
+def find_endpoints_lookup(graph: Graph, endpoint: Endpoint) -> EndpointsLookup | None:
+    """Where the cluster's hosts are looked up; None where Envoy asks DNS itself."""
+    discovery = endpoint.node.spec["serviceDiscovery"]
+    service = cloud_map_service(discovery)
+    if service is None:
+        return None
+    preference = discovery["awsCloudMap"].get("ipPreference") or _mesh_preference(graph)
+    return EndpointsLookup(
+        endpoint.cluster, service, endpoint.port, _health_check_port(endpoint), preference
+    )
+
+
+def _build_discovery(graph: Graph, endpoint: Endpoint) -> dict[str, Any]:
+    """How a cluster finds its hosts.
+
+    Source: App Mesh user guide, virtual_nodes.md: DNS names are resolved with Envoy's logical DNS
+    (one name of a load balancer) unless the response type says that each address is an endpoint.
+    """
+    if find_endpoints_lookup(graph, endpoint) is not None:
+        return {
+            "type": "EDS",
+            "eds_cluster_config": {"eds_config": ADS},
+            # A host that is gone gets nothing more, even while it still answers health checks.
+            "ignore_health_on_host_removal": True,
+        }
+    dns = endpoint.node.spec["serviceDiscovery"]["dns"]
+    preference = dns.get("ipPreference") or _mesh_preference(graph)
+    port = _health_check_port(endpoint)
+    return {
+        "type": "STRICT_DNS" if dns.get("responseType") == "ENDPOINTS" else "LOGICAL_DNS",
+        "dns_lookup_family": _LOOKUP_FAMILIES.get(preference, "AUTO"),
+        "load_assignment": _build_load_assignment(
             endpoint.cluster,
             dns["hostname"],
             endpoint.port,
             health_check_port=port if port != endpoint.port else None,
         ),
-        **_build_protocol(endpoint.protocol),
-    )
+    }
+
+
+def _health_check_port(endpoint: Endpoint) -> int:
+    return endpoint.listener.get("healthCheck", {}).get("port", endpoint.port)
 
 
 def build_self_redirect_cluster(
@@ -150,8 +183,11 @@ def _mesh_preference(graph: Graph) -> str:
 
 def _build_protocol(protocol: str) -> dict[str, Any]:
     """What tells Envoy to speak HTTP/2 upstream; without it, it speaks HTTP/1.1."""
-    if protocol not in ("http2", "grpc"):
-        return {}
+    return build_http2() if protocol in ("http2", "grpc") else {}
+
+
+def build_http2() -> dict[str, Any]:
+    """The members of a cluster that is spoken to in HTTP/2."""
     options = HttpProtocolOptions(explicit_http_config={"http2_protocol_options": {}})
     return {"typed_extension_protocol_options": {_HTTP2_OPTIONS: pack(options)}}
 

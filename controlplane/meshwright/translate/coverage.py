@@ -38,7 +38,10 @@ _LISTENER_TLS: Final = (
     "listeners[].tls.mode",
     "listeners[].tls.certificate.file.certificateChain",
     "listeners[].tls.certificate.file.privateKey",
+    "listeners[].tls.certificate.sds.secretName",
+    "listeners[].tls.certificate.acm.certificateArn",
     "listeners[].tls.validation.trust.file.certificateChain",
+    "listeners[].tls.validation.trust.sds.secretName",
     "listeners[].tls.validation.subjectAlternativeNames.match.exact[]",
 )
 
@@ -49,7 +52,10 @@ def _client_policy(of: str) -> tuple[str, ...]:
         "ports[]",
         "certificate.file.certificateChain",
         "certificate.file.privateKey",
+        "certificate.sds.secretName",
         "validation.trust.file.certificateChain",
+        "validation.trust.sds.secretName",
+        "validation.trust.acm.certificateAuthorityArns[]",
         "validation.subjectAlternativeNames.match.exact[]",
     )
     return tuple(f"{of}.clientPolicy.tls.{field}" for field in fields)
@@ -147,6 +153,11 @@ _CARRIED_OUT: Final[dict[Kind, tuple[str, ...]]] = {
         "serviceDiscovery.dns.hostname",
         "serviceDiscovery.dns.responseType",
         "serviceDiscovery.dns.ipPreference",
+        "serviceDiscovery.awsCloudMap.namespaceName",
+        "serviceDiscovery.awsCloudMap.serviceName",
+        "serviceDiscovery.awsCloudMap.ipPreference",
+        "serviceDiscovery.awsCloudMap.attributes[].key",
+        "serviceDiscovery.awsCloudMap.attributes[].value",
         "backends[].virtualService.virtualServiceName",
         *_client_policy("backends[].virtualService"),
         *_client_policy("backendDefaults"),

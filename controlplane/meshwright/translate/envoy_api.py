@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
@@ -38,6 +39,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 Cluster: type[Message] = cluster_pb2.Cluster
+ClusterLoadAssignment: type[Message] = endpoint_pb2.ClusterLoadAssignment
 Listener: type[Message] = listener_pb2.Listener
 RouteConfiguration: type[Message] = route_pb2.RouteConfiguration
 HttpConnectionManager: type[Message] = http_connection_manager_pb2.HttpConnectionManager

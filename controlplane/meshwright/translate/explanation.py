@@ -269,10 +269,9 @@ def _targets(
     for target in rule.targets:
         endpoint = target.endpoint
         share = 100 * target.weight / total
-        dns = endpoint.node.spec["serviceDiscovery"]["dns"]
         tls = "TLS" if find_client_tls(caller, backends, endpoint) else "plain text"
         yield Step(
-            f"{share:.4g} % go to {endpoint.node.key}, {dns['hostname']}:{endpoint.port} in "
+            f"{share:.4g} % go to {endpoint.node.key}, {endpoint.hostname}:{endpoint.port} in "
             f"{endpoint.protocol} over {tls}",
             f"cluster {endpoint.cluster}",
         )

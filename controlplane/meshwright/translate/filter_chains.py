@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from meshwright.model.resources import Resource
 from meshwright.translate.access_logs import build_access_logs
@@ -16,8 +16,7 @@ from meshwright.translate.envoy_api import (
     TcpProxy,
     build_extension,
 )
-
-_ADS: Final[dict[str, Any]] = {"ads": {}, "resource_api_version": "V3"}
+from meshwright.translate.secrets import ADS
 
 
 def build_request_filters(
@@ -34,7 +33,7 @@ def build_request_filters(
     """
     manager = HttpConnectionManager(
         stat_prefix=direction,
-        rds={"config_source": _ADS, "route_config_name": routes},
+        rds={"config_source": ADS, "route_config_name": routes},
         http_filters=_build_http_filters(dns_cache),
         access_log=build_access_logs(owner),
         upgrade_configs=[{"upgrade_type": "websocket", "enabled": {"value": True}}],

@@ -1,9 +1,4 @@
-"""TLS between proxies: what listeners demand and what callers offer.
-
-Certificates lie in files beside the proxies. They are named in secrets that the proxy gets over
-SDS, because Envoy takes up a renewed file only where a secret names it: move the new file over
-the old one (https://www.envoyproxy.io/docs/envoy/latest/configuration/security/secret).
-"""
+"""TLS between proxies: what listeners demand and what callers offer."""
 
 from __future__ import annotations
 
@@ -11,32 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from google.protobuf.message import Message
-
 from meshwright.model.resources import Resource
 from meshwright.translate.backends import TCP, Backend, Endpoint, find_client_policy
 from meshwright.translate.envoy_api import (
     DownstreamTlsContext,
-    Secret,
     UpstreamTlsContext,
     build_extension,
 )
+from meshwright.translate.secrets import (
+    SecretSource,
+    build_reference,
+    certificate_source,
+    issuer_source,
+    trust_source,
+)
 
-_ADS: Final[dict[str, Any]] = {"ads": {}, "resource_api_version": "V3"}
 _TRANSPORT_SOCKET: Final = "envoy.transport_sockets.tls"
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateFiles:
-    """A certificate chain and its private key, in files."""
-
-    chain: str
-    key: str
-
-    @property
-    def secret(self) -> str:
-        """The name of the secret that holds them."""
-        return f"certificate:{self.chain}:{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +29,15 @@ class ClientTls:
     """How a caller speaks TLS to an endpoint.
 
     Attributes:
-        trust: The file of the CAs that may have signed the endpoint's certificate; None where it
-            is not validated.
+        trust: The authorities of which one must have signed the endpoint's certificate; None where
+            it is not validated.
         names: The subject alternative names of which that certificate must have one.
         certificate: The caller's own certificate, for mutual TLS.
     """
 
-    trust: str | None
+    trust: SecretSource | None
     names: tuple[str, ...]
-    certificate: CertificateFiles | None
+    certificate: SecretSource | None
 
 
 def find_server_tls(listener: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -69,7 +54,7 @@ def build_server_transport_socket(tls: Mapping[str, Any], protocol: str) -> dict
     """
     validation: Mapping[str, Any] | None = tls.get("validation")
     common = _build_common(
-        certificate=_files(tls["certificate"]),
+        certificate=certificate_source(tls["certificate"]),
         trust=_trust(validation),
         names=_names(validation),
         protocols=_application_protocols(protocol, serving=True),
@@ -88,7 +73,7 @@ def build_client_transport_socket(tls: ClientTls, endpoint: Endpoint) -> dict[st
         names=tls.names,
         protocols=_application_protocols(endpoint.protocol, serving=False),
     )
-    context = UpstreamTlsContext(common_tls_context=common, sni=_discovery_name(endpoint))
+    context = UpstreamTlsContext(common_tls_context=common, sni=endpoint.hostname)
     return build_extension(_TRANSPORT_SOCKET, context)
 
 
@@ -98,55 +83,51 @@ def find_client_tls(
     """How a proxy speaks TLS to an endpoint, or None where it speaks plain text.
 
     A client policy that enforces TLS on the endpoint's port decides; else the endpoint's listener
-    does, and its certificate from a file is then not validated. Without names of its own, a policy
-    wants the name by which the endpoint is discovered.
+    does, and its certificate is then validated only where ACM knows its authority. Without names
+    of its own, a policy wants the name by which the endpoint is discovered.
     Source: App Mesh user guide, tls.md, "How App Mesh configures Envoys to negotiate TLS".
     """
     policy = _find_policy(owner, backends, endpoint)
     applies = policy is not None and endpoint.port in policy.get("ports", [endpoint.port])
-    offered = find_server_tls(endpoint.listener) is not None
+    offered = find_server_tls(endpoint.listener)
     if policy is None or not applies:
-        return ClientTls(None, (), None) if offered else None
-    if not policy.get("enforce", True) and not offered:
+        return None if offered is None else _without_policy(offered, endpoint)
+    if not policy.get("enforce", True) and offered is None:
         return None
     certificate = policy.get("certificate")
     return ClientTls(
         trust=_trust(policy["validation"]),
-        names=_names(policy["validation"]) or (_discovery_name(endpoint),),
-        certificate=_files(certificate) if certificate is not None else None,
+        names=_names(policy["validation"]) or (endpoint.hostname,),
+        certificate=certificate_source(certificate) if certificate is not None else None,
     )
 
 
-def build_secrets(
+def _without_policy(offered: Mapping[str, Any], endpoint: Endpoint) -> ClientTls:
+    issuer = issuer_source(offered["certificate"])
+    return ClientTls(issuer, () if issuer is None else (endpoint.hostname,), None)
+
+
+def secret_sources(
     owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
-) -> tuple[Message, ...]:
-    """The secrets that a proxy's listeners and clusters name, each once."""
-    secrets: dict[str, Message] = {}
-    for certificate, trust in _uses(owner, backends, endpoints):
-        if certificate is not None:
-            files = {
-                "certificate_chain": {"filename": certificate.chain},
-                "private_key": {"filename": certificate.key},
-            }
-            secrets[certificate.secret] = Secret(name=certificate.secret, tls_certificate=files)
-        if trust is not None:
-            name = _trust_secret(trust)
-            context = {"trusted_ca": {"filename": trust}}
-            secrets[name] = Secret(name=name, validation_context=context)
-    return tuple(secrets[name] for name in sorted(secrets))
+) -> list[SecretSource]:
+    """The secrets that a proxy's listeners and clusters name, each once, by name."""
+    used = {source for source in _uses(owner, backends, endpoints) if source is not None}
+    return sorted(used, key=lambda source: (source.name, type(source).__name__))
 
 
 def _uses(
     owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
-) -> Iterator[tuple[CertificateFiles | None, str | None]]:
+) -> Iterator[SecretSource | None]:
     for listener in owner.spec.get("listeners", ()):
         server = find_server_tls(listener)
         if server is not None:
-            yield _files(server["certificate"]), _trust(server.get("validation"))
+            yield certificate_source(server["certificate"])
+            yield _trust(server.get("validation"))
     for endpoint in endpoints:
         client = find_client_tls(owner, backends, endpoint)
         if client is not None:
-            yield client.certificate, client.trust
+            yield client.certificate
+            yield client.trust
 
 
 def _find_policy(
@@ -163,26 +144,13 @@ def _find_policy(
     return find_client_policy(owner, leading)
 
 
-def _files(certificate: Mapping[str, Any]) -> CertificateFiles:
-    file = certificate["file"]
-    return CertificateFiles(file["certificateChain"], file["privateKey"])
-
-
-def _trust(validation: Mapping[str, Any] | None) -> str | None:
-    return None if validation is None else validation["trust"]["file"]["certificateChain"]
+def _trust(validation: Mapping[str, Any] | None) -> SecretSource | None:
+    return None if validation is None else trust_source(validation)
 
 
 def _names(validation: Mapping[str, Any] | None) -> tuple[str, ...]:
     names = (validation or {}).get("subjectAlternativeNames", {})
     return tuple(names.get("match", {}).get("exact", ()))
-
-
-def _discovery_name(endpoint: Endpoint) -> str:
-    return endpoint.node.spec["serviceDiscovery"]["dns"]["hostname"]
-
-
-def _trust_secret(file: str) -> str:
-    return f"trust:{file}"
 
 
 def _application_protocols(protocol: str, *, serving: bool) -> list[str]:
@@ -196,24 +164,20 @@ def _application_protocols(protocol: str, *, serving: bool) -> list[str]:
 
 def _build_common(
     *,
-    certificate: CertificateFiles | None,
-    trust: str | None,
+    certificate: SecretSource | None,
+    trust: SecretSource | None,
     names: tuple[str, ...],
     protocols: list[str],
 ) -> dict[str, Any]:
     common: dict[str, Any] = {"alpn_protocols": protocols}
     if certificate is not None:
-        secret = {"name": certificate.secret, "sds_config": _ADS}
-        common["tls_certificate_sds_secret_configs"] = [secret]
+        common["tls_certificate_sds_secret_configs"] = [build_reference(certificate)]
     if trust is not None:
         common["combined_validation_context"] = {
             "default_validation_context": {
                 "match_typed_subject_alt_names": [_build_name_match(name) for name in names]
             },
-            "validation_context_sds_secret_config": {
-                "name": _trust_secret(trust),
-                "sds_config": _ADS,
-            },
+            "validation_context_sds_secret_config": build_reference(trust),
         }
     return common
 

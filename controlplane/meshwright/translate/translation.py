@@ -17,6 +17,7 @@ from meshwright.translate.clusters import (
     build_open_egress_cluster,
     build_original_destination_cluster,
     build_self_redirect_cluster,
+    find_endpoints_lookup,
 )
 from meshwright.translate.egress import (
     build_explicit_egress_listeners,
@@ -29,10 +30,12 @@ from meshwright.translate.gateways import (
     redirect_protocol,
 )
 from meshwright.translate.listeners import build_gateway_listeners, build_ingress_listeners
+from meshwright.translate.lookups import Lookup
 from meshwright.translate.names import aws_egress_cluster_name, open_egress_cluster_name
 from meshwright.translate.proxies import Interception, Proxy
 from meshwright.translate.routes import build_egress_routes, build_ingress_routes
-from meshwright.translate.tls import build_secrets, find_client_tls
+from meshwright.translate.secrets import FileSource, MappedSource
+from meshwright.translate.tls import find_client_tls, secret_sources
 
 _DNS_CACHE: Final[dict[str, Any]] = {"name": "egress", "dns_lookup_family": "AUTO"}
 _LOOPBACK: Final = "127.0.0.1"
@@ -40,13 +43,21 @@ _LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class ProxyResources:
-    """Everything that a proxy gets, by Envoy's kinds of resource; names are unique in each."""
+    """Everything that a proxy gets, by Envoy's kinds of resource; names are unique in each.
+
+    Attributes:
+        clusters: Its clusters.
+        listeners: Its listeners.
+        routes: Its route configurations.
+        secrets: Its secrets.
+        lookups: The endpoints and secrets that have to be looked up outside the mesh.
+    """
 
     clusters: tuple[Message, ...] = ()
-    endpoints: tuple[Message, ...] = ()
     listeners: tuple[Message, ...] = ()
     routes: tuple[Message, ...] = ()
     secrets: tuple[Message, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
 
 
 def translate(graph: Graph, proxy: Proxy) -> ProxyResources:
@@ -94,7 +105,7 @@ def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResource
             ),
             build_egress_routes(node, backends, open_cluster),
         ),
-        secrets=build_secrets(node, backends, endpoints),
+        **_secrets_and_lookups(graph, node, backends, endpoints),
     )
 
 
@@ -137,8 +148,22 @@ def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyRe
             *(build_gateway_routes(graph, gateway, each) for each in listeners),
             build_egress_routes(gateway, backends, None),
         ),
-        secrets=build_secrets(gateway, backends, endpoints),
+        **_secrets_and_lookups(graph, gateway, backends, endpoints),
     )
+
+
+def _secrets_and_lookups(
+    graph: Graph, owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
+) -> dict[str, Any]:
+    sources = secret_sources(owner, backends, endpoints)
+    found_later = (find_endpoints_lookup(graph, endpoint) for endpoint in endpoints)
+    return {
+        "secrets": tuple(each.build() for each in sources if isinstance(each, FileSource)),
+        "lookups": (
+            *(lookup for lookup in found_later if lookup is not None),
+            *(each.build_lookup() for each in sources if isinstance(each, MappedSource)),
+        ),
+    }
 
 
 def _build_egress_clusters(

@@ -14,7 +14,9 @@ from typing import Any
 
 import structlog
 
+from meshwright.discovery.outside import LiveOutside
 from meshwright.graph import Graph
+from meshwright.graph.findings import Finding
 from meshwright.graph.graph import PROXY_KINDS
 from meshwright.meshes import Meshes, Transition
 from meshwright.model.resources import Kind, MeshKey, ResourceKey
@@ -92,14 +94,20 @@ class Distribution:
 
     Args:
         meshes: The meshes to distribute.
+        outside: What proxies need from outside their mesh.
         pace: How bursts of changes are merged.
         clock: Seconds since the epoch.
     """
 
     def __init__(
-        self, meshes: Meshes, pace: Pace | None = None, clock: Callable[[], float] = time.time
+        self,
+        meshes: Meshes,
+        outside: LiveOutside,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._meshes = meshes
+        self._outside = outside
         self._pace = pace or Pace()
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -111,6 +119,7 @@ class Distribution:
         self._due_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         meshes.watch(self.note)
+        outside.watch(self._note_outside)
 
     # Changes
 
@@ -121,9 +130,18 @@ class Distribution:
     def _note(self, transition: Transition) -> None:
         self._behind.add(transition.after.head.mesh)
         self._dirty |= self._connections.keys() & transition.proxies
-        if not self._dirty:
+        if self._dirty:
+            self._schedule()
+        else:
             self._distribute()
-            return
+
+    def _note_outside(self, keys: frozenset[ResourceKey]) -> None:
+        """Take note that something outside has changed for the proxies of resources."""
+        self._dirty |= self._connections.keys() & keys
+        if self._dirty:
+            self._schedule()
+
+    def _schedule(self) -> None:
         now = self._loop.time()
         if self._timer is None:
             self._due_at = now + self._pace.longest_seconds
@@ -169,7 +187,9 @@ class Distribution:
     def _snapshot(self, proxy: Proxy) -> Snapshot:
         """What a proxy should have; its last good configuration while it refuses the new one."""
         graph = self._graph(proxy.key.mesh)
-        snapshot = pack_snapshot(translate(graph, proxy), graph.head.revision)
+        resources = translate(graph, proxy)
+        self._outside.need(proxy.key, resources.lookups)
+        snapshot = pack_snapshot(resources, graph.head.revision, self._outside)
         record = self._records.get(proxy)
         if record is not None and record.last_good and record.rejected & snapshot.contents():
             return record.last_good
@@ -216,6 +236,7 @@ class Distribution:
         connections.remove(connection)
         if not connections:
             del self._connections[connection.proxy.key]
+            self._outside.need(connection.proxy.key, ())
         _log.info(
             "proxy_disconnected",
             node_id=connection.node.id,
@@ -266,6 +287,11 @@ class Distribution:
         )
 
     # Status
+
+    def find_problems(self, mesh: MeshKey) -> list[Finding]:
+        """What the connected proxies of a mesh need from outside it and can't get."""
+        keys = [key for key in self._connections if key.mesh == mesh]
+        return list(self._outside.find_problems(self._graph(mesh), keys))
 
     def proxies(self, mesh: MeshKey) -> list[dict[str, Any]]:
         """The connected proxies of a mesh, as its status shows them; times in epoch seconds."""

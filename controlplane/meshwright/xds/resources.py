@@ -10,6 +10,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from meshwright.translate import ProxyResources
+from meshwright.translate.lookups import EndpointsLookup, Outside
 
 _TYPE: Final = "type.googleapis.com/envoy."
 CLUSTER: Final = f"{_TYPE}config.cluster.v3.Cluster"
@@ -50,14 +51,20 @@ class Snapshot:
     Attributes:
         revision: The revision of the mesh that it was made from.
         resources: For each type, the resources by name.
+        pending: Type and name of resources that will come: nobody may be told that there are none.
     """
 
     revision: int
     resources: Mapping[str, Mapping[str, PackedResource]]
+    pending: frozenset[tuple[str, str]] = frozenset()
 
     def of_type(self, type_url: str) -> Mapping[str, PackedResource]:
         """The resources of a type by name."""
         return self.resources.get(type_url, {})
+
+    def pending_of(self, type_url: str) -> frozenset[str]:
+        """The names of the resources of a type that will come."""
+        return frozenset(name for pending, name in self.pending if pending == type_url)
 
     def contents(self) -> frozenset[tuple[str, str, str]]:
         """Type, name and version of every resource."""
@@ -68,17 +75,27 @@ class Snapshot:
         )
 
 
-def pack_snapshot(resources: ProxyResources, revision: int) -> Snapshot:
-    """Serialize a proxy's resources."""
+def pack_snapshot(resources: ProxyResources, revision: int, outside: Outside) -> Snapshot:
+    """Serialize a proxy's resources, with what is looked up outside the mesh for them."""
+    found: dict[str, list[Message]] = {ENDPOINT: [], SECRET: []}
+    pending: set[tuple[str, str]] = set()
+    for lookup in resources.lookups:
+        type_url = ENDPOINT if isinstance(lookup, EndpointsLookup) else SECRET
+        message = lookup.build(outside)
+        if message is None:
+            pending.add((type_url, lookup.name))
+        else:
+            found[type_url].append(message)
     return Snapshot(
         revision,
         {
             CLUSTER: _pack_all(CLUSTER, resources.clusters),
-            ENDPOINT: _pack_all(ENDPOINT, resources.endpoints),
+            ENDPOINT: _pack_all(ENDPOINT, found[ENDPOINT]),
             LISTENER: _pack_all(LISTENER, resources.listeners),
             ROUTE: _pack_all(ROUTE, resources.routes),
-            SECRET: _pack_all(SECRET, resources.secrets),
+            SECRET: _pack_all(SECRET, (*resources.secrets, *found[SECRET])),
         },
+        frozenset(pending),
     )
 
 

@@ -148,8 +148,10 @@ class ProxyStream:
         versions = {
             name: resource.version for name, resource in self.target.of_type(type_url).items()
         }
-        answered = not subscription.asked and not subscription.owes_answer
-        return answered and subscription.held == versions
+        pending = self.target.pending_of(type_url)
+        answered = subscription.asked <= pending and not subscription.owes_answer
+        held = {name: held for name, held in subscription.held.items() if name not in pending}
+        return answered and held == versions
 
     def next_responses(self) -> list[Response]:
         """The responses that may be sent now; they count as sent."""
@@ -166,7 +168,8 @@ class ProxyStream:
             subscription = self._subscriptions.get(type_url)
             if subscription is None:
                 continue
-            update = subscription.find_additions(self.target.of_type(type_url))
+            resources = self.target.of_type(type_url)
+            update = subscription.find_additions(resources, self.target.pending_of(type_url))
             free = type_url in (ENDPOINT, SECRET) or not waiting
             if update is not None and subscription.in_flight is None and free:
                 yield type_url, update
@@ -176,7 +179,8 @@ class ProxyStream:
         for type_url in reversed(TYPES):
             subscription = self._subscriptions.get(type_url)
             if subscription is not None:
-                update = subscription.find_removals(self.target.of_type(type_url))
+                resources = self.target.of_type(type_url)
+                update = subscription.find_removals(resources, self.target.pending_of(type_url))
                 if update is not None:
                     yield type_url, update
                     return

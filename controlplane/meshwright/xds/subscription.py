@@ -91,8 +91,15 @@ class Subscription:
             return resources
         return {name: resources[name] for name in self.names if name in resources}
 
-    def find_additions(self, resources: Mapping[str, PackedResource]) -> Update | None:
-        """What the proxy lacks, has in another version, or asked for again; None if nothing."""
+    def find_additions(
+        self, resources: Mapping[str, PackedResource], pending: frozenset[str] = frozenset()
+    ) -> Update | None:
+        """What the proxy lacks, has in another version, or asked for again; None if nothing.
+
+        Args:
+            resources: The resources that there are.
+            pending: The names of those that will come.
+        """
         wanted = self.wanted(resources)
         changed = tuple(
             resource
@@ -101,12 +108,17 @@ class Subscription:
             and (name, resource.version) not in self.rejected
         )
         # "Knowing when a requested resource does not exist": a delta client is told at once.
-        missing = tuple(sorted(self.asked - wanted.keys()))
+        missing = tuple(sorted(self.asked - wanted.keys() - pending))
         return Update(changed, missing) if changed or missing or self.owes_answer else None
 
-    def find_removals(self, resources: Mapping[str, PackedResource]) -> Update | None:
-        """What the proxy has and should forget; None if nothing."""
-        removed = tuple(sorted(self.held.keys() - self.wanted(resources).keys()))
+    def find_removals(
+        self, resources: Mapping[str, PackedResource], pending: frozenset[str] = frozenset()
+    ) -> Update | None:
+        """What the proxy has and should forget; None if nothing.
+
+        What is pending it keeps from an earlier stream, until there is a newer state of it.
+        """
+        removed = tuple(sorted(self.held.keys() - self.wanted(resources).keys() - pending))
         return Update((), removed) if removed else None
 
     def sent(self, nonce: str, update: Update) -> None:

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import pytest
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
@@ -24,6 +21,7 @@ from meshwright.access.proxies import CertificateGate, ProxySettings
 from meshwright.model.resources import parse_resource_id
 from meshwright.xds.admission import Credentials, NotAdmittedError
 from pytest_meshwright.waiting import wait_until
+from tests.certificates import ONE_DAY, Pair, issue_for_uris
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
 
 ACCOUNT: Final = "000000000000"
@@ -31,38 +29,11 @@ AUTHORITY: Final = trustme.CA()
 FRONT: Final = "mesh/demo/virtualNode/front"
 BACK: Final = "mesh/demo/virtualNode/back"
 CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-ONE_DAY: Final = timedelta(days=1)
-
-Pair = tuple[bytes, bytes]
-"""A private key and its certificate chain, as PEM."""
 
 
 def issue(*uris: str, by: trustme.CA = AUTHORITY, expires_in: timedelta = ONE_DAY) -> Pair:
     """A client's certificate, with the URIs as its alternative names."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a proxy")])
-    issuer = x509.load_pem_x509_certificate(by.cert_pem.bytes())
-    expiry = datetime.now(UTC) + expires_in
-    builder = (
-        x509.CertificateBuilder(issuer.subject, name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(expiry - 2 * ONE_DAY)
-        .not_valid_after(expiry)
-    )
-    if uris:
-        names = [x509.UniformResourceIdentifier(uri) for uri in uris]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    signer: Any = serialization.load_pem_private_key(by.private_key_pem.bytes(), None)
-    certificate = builder.sign(signer, hashes.SHA256())
-    return (
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-        certificate.public_bytes(serialization.Encoding.PEM),
-    )
+    return issue_for_uris(by, *uris, expires_in=expires_in)
 
 
 def write_served_pair(folder: Path) -> None:

@@ -9,6 +9,7 @@ anew.
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -23,9 +24,10 @@ from meshwright.graph import Graph
 from meshwright.graph.findings import find_problems
 from meshwright.graph.graph import PROXY_KINDS
 from meshwright.model.resources import Kind
-from meshwright.offline import load_graph
+from meshwright.offline import load_graph, mount_credential
 from meshwright.translate import Interception, Proxy, ProxyResources, translate
-from meshwright.translate.static import render_resource, render_static
+from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE, SecretLookup
+from meshwright.translate.static import StaticSettings, render_resource, render_static
 
 TESTDATA = Path(__file__).parent / "testdata"
 CASES = sorted(path.parent for path in TESTDATA.glob("*/mesh.yaml"))
@@ -47,7 +49,11 @@ def expected_files(case: Path) -> dict[str, str]:
     graph = load_graph((case / "mesh.yaml").read_text())
     files = {"findings.yaml": dump([asdict(finding) for finding in find_problems(graph)])}
     for name, proxy in proxies_of(case, graph).items():
-        for kind, messages in by_type(translate(graph, proxy)).items():
+        resources = translate(graph, proxy)
+        if resources.lookups:
+            lookups = [{type(each).__name__: asdict(each)} for each in resources.lookups]
+            files[f"{name}/lookups.yaml"] = dump(json.loads(json.dumps(lookups)))
+        for kind, messages in by_type(resources).items():
             if messages:
                 files[f"{name}/{kind}.yaml"] = dump([render_resource(each) for each in messages])
     return files
@@ -56,7 +62,6 @@ def expected_files(case: Path) -> dict[str, str]:
 def by_type(resources: ProxyResources) -> Mapping[str, tuple[Any, ...]]:
     return {
         "clusters": resources.clusters,
-        "endpoints": resources.endpoints,
         "listeners": resources.listeners,
         "routes": resources.routes,
         "secrets": resources.secrets,
@@ -99,7 +104,22 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     issued = authority.issue_cert("api.internal")
     issued.private_key_pem.write_to_path(folder / "key.pem")
     issued.cert_chain_pems[0].write_to_path(folder / "chain.pem")
+    issued.cert_chain_pems[0].write_to_path(folder / CHAIN_FILE)
+    issued.private_key_pem.write_to_path(folder / KEY_FILE)
+    authority.cert_pem.write_to_path(folder / AUTHORITIES_FILE)
     return folder
+
+
+def mount_all(resources: ProxyResources, folder: Path) -> StaticSettings:
+    """One certificate, with its authority, for every ARN."""
+    arns = {
+        arn
+        for lookup in resources.lookups
+        if isinstance(lookup, SecretLookup)
+        for arn in lookup.arns
+    }
+    mounted = mount_credential(folder)
+    return StaticSettings(credentials=dict.fromkeys(arns, mounted))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -110,7 +130,8 @@ def test_envoy_accepts_what_a_mesh_becomes(
     verdicts: dict[str, str] = {}
     for name, proxy in proxies_of(case, graph).items():
         config = tmp_path / f"{name}.yaml"
-        static = dump(render_static(translate(graph, proxy)))
+        resources = translate(graph, proxy)
+        static = dump(render_static(resources, mount_all(resources, certificates)))
         config.write_text(static.replace("/certificates/", f"{certificates}/"))
         outcome = subprocess.run(
             [meshwright_envoy_binary, "--mode", "validate", "-c", config, "-l", "error"],

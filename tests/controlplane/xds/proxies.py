@@ -34,8 +34,13 @@ def resource(name: str, version: str) -> PackedResource:
     return PackedResource(name, version, encode_bytes(2, content))
 
 
-def snapshot(revision: int, **contents: Mapping[str, str]) -> Snapshot:
-    """A snapshot from names and versions, such as `clusters={"a": "1"}`."""
+def snapshot(
+    revision: int,
+    *,
+    pending: Iterable[tuple[str, str]] = (),
+    **contents: Mapping[str, str],
+) -> Snapshot:
+    """A snapshot from names and versions, such as `clusters={"a": "1"}`, and what will come."""
     types = {
         "clusters": CLUSTER,
         "endpoints": ENDPOINT,
@@ -49,6 +54,7 @@ def snapshot(revision: int, **contents: Mapping[str, str]) -> Snapshot:
             types[kind]: {name: resource(name, version) for name, version in versions.items()}
             for kind, versions in contents.items()
         },
+        frozenset(pending),
     )
 
 

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from meshwright.discovery.cloud_map import CloudMap, DiscoveryError
+from meshwright.discovery.credentials import Credentials
+from meshwright.discovery.outside import LiveOutside
 from meshwright.meshes import Meshes
 from meshwright.model.resources import Kind, Resource, ResourceKey
 from meshwright.store import Change
 from meshwright.store.sqlite import SqliteStore
 from meshwright.translate import Interception, Proxy
+from meshwright.translate.lookups import CloudMapService, Instance
 from meshwright.xds.distribution import Connection, Distribution, Pace, UnknownProxyError
 from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
 from meshwright.xds.stream import Delta, Response
@@ -97,6 +101,17 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(test(), 10))
 
 
+def build_distribution(
+    meshes: Meshes, pace: Pace | None = None, outside: LiveOutside | None = None
+) -> Distribution:
+    """A distribution of meshes that, unless told otherwise, need nothing from outside."""
+    return Distribution(meshes, outside or LiveOutside(CloudMap(nobody), Credentials({})), pace)
+
+
+def nobody(service: CloudMapService) -> list[Instance]:
+    raise DiscoveryError(f"{service} is not there")
+
+
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():
         await asyncio.sleep(0.001)
@@ -104,7 +119,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def test_a_change_reaches_those_who_see_it_and_nobody_else(meshes: Meshes):
     async def test() -> None:
-        distribution = Distribution(meshes)
+        distribution = build_distribution(meshes)
         front, blue = Client(distribution, "front"), Client(distribution, "blue")
         front.sent.clear()
         blue.sent.clear()
@@ -119,7 +134,7 @@ def test_a_change_reaches_those_who_see_it_and_nobody_else(meshes: Meshes):
 
 def test_whom_a_change_does_not_concern_has_acknowledged_it(meshes: Meshes):
     async def test() -> None:
-        distribution = Distribution(meshes)
+        distribution = build_distribution(meshes)
         front, blue = Client(distribution, "front"), Client(distribution, "blue")
 
         commit(meshes, split({"blue": 1, "green": 1}, 2))
@@ -132,7 +147,7 @@ def test_whom_a_change_does_not_concern_has_acknowledged_it(meshes: Meshes):
 
 def test_a_burst_of_changes_is_one_push(meshes: Meshes):
     async def test() -> None:
-        distribution = Distribution(meshes, Pace(quiet_seconds=0.05, longest_seconds=5))
+        distribution = build_distribution(meshes, Pace(quiet_seconds=0.05, longest_seconds=5))
         front = Client(distribution, "front")
         front.sent.clear()
 
@@ -151,7 +166,7 @@ def refuses_version_2(response: Response) -> bool:
 
 def test_a_rejection_is_in_the_status_until_something_better_is_accepted(meshes: Meshes):
     async def test() -> None:
-        distribution = Distribution(meshes)
+        distribution = build_distribution(meshes)
         front = Client(distribution, "front", refuses_version_2)
         commit(meshes, split({"blue": 1}, 2))
         await until(lambda: front.status["rejection"] is not None)
@@ -169,7 +184,7 @@ def test_a_rejection_is_in_the_status_until_something_better_is_accepted(meshes:
 
 def test_a_new_proxy_of_a_node_that_rejects_gets_its_last_good_configuration(meshes: Meshes):
     async def test() -> None:
-        distribution = Distribution(meshes)
+        distribution = build_distribution(meshes)
         first = Client(distribution, "front", refuses_version_2)
         good = first.connection.stream.target.contents()
         commit(meshes, split({"blue": 1}, 2))
@@ -184,7 +199,7 @@ def test_a_new_proxy_of_a_node_that_rejects_gets_its_last_good_configuration(mes
 
 def test_a_rejected_configuration_is_sent_once(meshes: Meshes):
     async def test() -> None:
-        distribution = Distribution(meshes)
+        distribution = build_distribution(meshes)
         front = Client(distribution, "front", refuses_version_2)
         green = Client(distribution, "green")
         front.sent.clear()
@@ -204,7 +219,7 @@ def test_a_rejected_configuration_is_sent_once(meshes: Meshes):
 
 def test_the_proxies_of_a_deleted_node_are_closed(meshes: Meshes):
     async def test() -> None:
-        distribution = Distribution(meshes)
+        distribution = build_distribution(meshes)
         front = Client(distribution, "front")
 
         meshes.commit(
@@ -220,6 +235,6 @@ def test_the_proxies_of_a_deleted_node_are_closed(meshes: Meshes):
 def test_an_unknown_node_is_told_what_there_is(meshes: Meshes):
     async def test() -> None:
         with pytest.raises(UnknownProxyError, match="one of its virtual nodes: blue, front, green"):
-            Client(Distribution(meshes), "purple")
+            Client(build_distribution(meshes), "purple")
 
     run(test)

@@ -290,3 +290,43 @@ def test_state_of_the_world_sends_an_up_to_date_proxy_nothing():
 
     assert proxy.log == []
     assert proxy.stream.settled
+
+
+PENDING = snapshot(1, clusters={"a": "1"}, pending=[(ENDPOINT, "a")])
+
+
+@BOTH
+def test_what_will_come_is_not_said_to_be_missing(dialect: DialectName):
+    proxy = FakeProxy.start(dialect, PENDING)
+    proxy.subscribe(CLUSTER)
+    proxy.acknowledge_all()
+    proxy.log.clear()
+
+    proxy.subscribe(ENDPOINT, ["a"])
+
+    assert proxy.log == []
+
+
+@BOTH
+def test_what_will_come_is_sent_when_it_is_there(dialect: DialectName):
+    proxy = FakeProxy.start(dialect, PENDING)
+    proxy.subscribe(CLUSTER)
+    proxy.acknowledge_all()
+    proxy.subscribe(ENDPOINT, ["a"])
+    proxy.log.clear()
+
+    proxy.offer(snapshot(1, clusters={"a": "1"}, endpoints={"a": "1"}))
+
+    assert proxy.log == [("ClusterLoadAssignment", ["a"], [])]
+
+
+def test_a_proxy_keeps_what_it_has_of_what_will_come():
+    proxy = FakeProxy.start("delta", PENDING)
+    proxy.subscribe(CLUSTER)
+    proxy.acknowledge_all()
+    proxy.log.clear()
+
+    proxy.subscribe(ENDPOINT, ["a"], held_versions={"a": "0"})
+
+    assert proxy.log == []
+    assert proxy.stream.settled

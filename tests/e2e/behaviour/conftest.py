@@ -99,10 +99,24 @@ def make_service(
 
 
 @pytest.fixture(scope="module")
+def control_plane_environment() -> dict[str, str]:
+    """The control plane's variables; modules that need some have a fixture of this name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def sds_socket() -> Path | None:
+    """The socket of the SDS server beside all Envoys; modules with one override it."""
+    return None
+
+
+@pytest.fixture(scope="module")
 def bench(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     meshwright_envoy_binary: Path,
+    control_plane_environment: dict[str, str],
+    sds_socket: Path | None,
 ) -> Iterator[Bench]:
     """A lab with what the module names in `SERVICES` and `GATEWAYS`; the mesh is still empty.
 
@@ -110,13 +124,15 @@ def bench(
     """
     own_addresses = {"front": getattr(request.module, "TCP_BACKENDS", ())}
     folder = tmp_path_factory.mktemp("lab")
-    with Lab(folder, envoy_binary=meshwright_envoy_binary) as lab:
+    environment = control_plane_environment
+    with Lab(folder, envoy_binary=meshwright_envoy_binary, environment=environment) as lab:
         for name in request.module.SERVICES:
             lab.add_service(
                 name,
                 mesh="demo",
                 hostname=f"{name}.internal",
                 tcp_backends=own_addresses.get(name, ()),
+                sds_socket=sds_socket,
             )
         for name in getattr(request.module, "GATEWAYS", ()):
             lab.add_service(name, mesh="demo", node_id=f"mesh/demo/virtualGateway/{name}")

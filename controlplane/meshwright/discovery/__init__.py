@@ -1,0 +1,1 @@
+"""What changes outside the mesh by itself: Cloud Map's instances, mapped certificates."""

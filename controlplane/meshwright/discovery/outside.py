@@ -1,0 +1,128 @@
+"""What the proxies' configurations need from outside the mesh, and whom a change of it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from meshwright.discovery.cloud_map import CloudMap
+from meshwright.discovery.credentials import Credentials
+from meshwright.graph.findings import Finding
+from meshwright.graph.graph import Graph
+from meshwright.model.resources import ResourceKey
+from meshwright.translate.lookups import (
+    CloudMapService,
+    Credential,
+    EndpointsLookup,
+    Instance,
+    Lookup,
+    SecretLookup,
+)
+
+_log = structlog.get_logger("meshwright.discovery")
+
+_REFRESH_SECONDS: Final = 1.0
+
+
+class LiveOutside:
+    """The outside as it is now, for those who need something of it. Lives in one event loop.
+
+    Args:
+        cloud_map: Follows services of AWS Cloud Map.
+        credentials: The certificates of ARNs.
+    """
+
+    def __init__(self, cloud_map: CloudMap, credentials: Credentials) -> None:
+        self._cloud_map = cloud_map
+        self._credentials = credentials
+        self._needs: dict[ResourceKey, tuple[Lookup, ...]] = {}
+        self._watchers: list[Callable[[frozenset[ResourceKey]], None]] = []
+        cloud_map.watch(self._notice_instances)
+
+    def find_instances(self, service: CloudMapService) -> Sequence[Instance] | None:
+        """The healthy instances of a service; None where nobody knows yet."""
+        return self._cloud_map.find_instances(service)
+
+    def find_credential(self, arn: str) -> Credential | None:
+        """What is mapped to an ARN; None where nothing is."""
+        return self._credentials.find_credential(arn)
+
+    def watch(self, watcher: Callable[[frozenset[ResourceKey]], None]) -> None:
+        """Have a function called with those who need something that has changed."""
+        self._watchers.append(watcher)
+
+    def need(self, key: ResourceKey, lookups: tuple[Lookup, ...]) -> None:
+        """Take note of what the proxies of a resource need; nothing once they are gone."""
+        if self._needs.get(key, ()) == lookups:
+            return
+        if lookups:
+            self._needs[key] = lookups
+        else:
+            del self._needs[key]
+        self._cloud_map.need(
+            {
+                lookup.service
+                for needed in self._needs.values()
+                for lookup in needed
+                if isinstance(lookup, EndpointsLookup)
+            }
+        )
+
+    async def follow_credentials(self) -> None:
+        """Take over certificates as they are renewed, for ever."""
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            try:
+                changed = await asyncio.to_thread(self._credentials.refresh)
+            except Exception:
+                _log.exception("unexpected_error", doing="reading mapped certificates")
+                continue
+            if changed:
+                self._notify(lambda lookup, arns=changed: not arns.isdisjoint(_arns_of(lookup)))
+
+    def find_problems(self, graph: Graph, keys: Collection[ResourceKey]) -> Iterator[Finding]:
+        """What proxies of a mesh wait for in vain, or have in an older state than they should.
+
+        Args:
+            graph: The mesh.
+            keys: Its resources that have proxies.
+        """
+        for key in sorted(keys):
+            resource = graph.resources.get(key)
+            if resource is None:
+                continue
+            for lookup in self._needs.get(key, ()):
+                for code, reason, remedy in self._problems_of(lookup):
+                    yield Finding(resource.arn, code, "", f"{key}: {reason}", remedy)
+
+    def _problems_of(self, lookup: Lookup) -> Iterator[tuple[str, str, str]]:
+        if isinstance(lookup, EndpointsLookup):
+            error = self._cloud_map.find_error(lookup.service)
+            if error:
+                yield (
+                    "DiscoveryFailed",
+                    f"AWS Cloud Map does not say which instances {lookup.service} has: {error}",
+                    "create the service, or let the control plane's credentials discover instances",
+                )
+        for arn in _arns_of(lookup):
+            error = self._credentials.find_error(arn)
+            if error:
+                remedy = f"map {arn} in the file of --certificates to a directory or secret with it"
+                yield "CertificateUnusable", error, remedy
+
+    def _notice_instances(self, service: CloudMapService) -> None:
+        self._notify(
+            lambda lookup: isinstance(lookup, EndpointsLookup) and lookup.service == service
+        )
+
+    def _notify(self, concerns: Callable[[Lookup], bool]) -> None:
+        keys = frozenset(key for key, needed in self._needs.items() if any(map(concerns, needed)))
+        for watcher in self._watchers if keys else ():
+            watcher(keys)
+
+
+def _arns_of(lookup: Lookup) -> Iterable[str]:
+    return lookup.arns if isinstance(lookup, SecretLookup) else ()
