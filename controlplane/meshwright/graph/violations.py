@@ -67,7 +67,11 @@ def find_violations(graph: Graph, resource: Resource) -> list[Violation]:
                 *_other_protocols(resource),
             ]
         case Kind.VIRTUAL_GATEWAY:
-            return [*_port_twice(resource), *_other_protocols(resource)]
+            return [
+                *_port_twice(resource),
+                *_other_protocols(resource),
+                *_other_check_port(resource),
+            ]
         case Kind.VIRTUAL_ROUTER:
             return list(_port_twice(resource))
         case Kind.MESH:
@@ -126,6 +130,17 @@ def _other_protocols(node: Resource) -> Iterator[Violation]:
                     f"spec.listeners[{position}].{name}.{other}",
                     f"does not fit a listener with protocol {protocol}; use {name}.{protocol}",
                 )
+
+
+def _other_check_port(gateway: Resource) -> Iterator[Violation]:
+    # "This port must match the port defined in the PortMapping for the listener" (botocore's
+    # model, VirtualGatewayHealthCheckPolicy.port).
+    for position, listener in enumerate(gateway.spec["listeners"]):
+        port = listener["portMapping"]["port"]
+        if listener.get("healthCheck", {}).get("port", port) != port:
+            yield Violation(
+                f"spec.listeners[{position}].healthCheck.port", f"must be the listener's, {port}"
+            )
 
 
 def _port_twice(resource: Resource) -> Iterator[Violation]:

@@ -18,7 +18,11 @@ from meshwright.translate.envoy_api import (
     build_extension,
     pack,
 )
-from meshwright.translate.health import build_health_checks, build_outlier_detection
+from meshwright.translate.health import (
+    build_health_checks,
+    build_outlier_detection,
+    build_self_checks,
+)
 from meshwright.translate.lookups import EndpointsLookup
 from meshwright.translate.names import cluster_name, self_redirect_cluster_name
 from meshwright.translate.proxies import EGRESS_PORT
@@ -146,6 +150,7 @@ def build_self_redirect_cluster(
         type="STATIC",
         connect_timeout=_INGRESS_CONNECT_TIMEOUT,
         circuit_breakers=_build_circuit_breakers(pool),
+        health_checks=build_self_checks(gateway),
         load_assignment=_build_load_assignment(name, address, EGRESS_PORT),
         **_build_protocol(protocol),
     )

@@ -28,6 +28,13 @@ _TARGET: Final = (
     "action.weightedTargets[].weight",
     "action.weightedTargets[].port",
 )
+_HEALTH_CHECK: Final = tuple(
+    f"listeners[].healthCheck.{field}"
+    for field in (
+        *("protocol", "path", "port", "intervalMillis", "timeoutMillis"),
+        *("healthyThreshold", "unhealthyThreshold"),
+    )
+)
 _ACCESS_LOG: Final = (
     "logging.accessLog.file.path",
     "logging.accessLog.file.format.text",
@@ -135,13 +142,7 @@ _CARRIED_OUT: Final[dict[Kind, tuple[str, ...]]] = {
             for field in _durations("perRequest", "idle")
         ),
         *_durations("listeners[].timeout.tcp.idle"),
-        *(
-            f"listeners[].healthCheck.{field}"
-            for field in (
-                *("protocol", "path", "port", "intervalMillis", "timeoutMillis"),
-                *("healthyThreshold", "unhealthyThreshold"),
-            )
-        ),
+        *_HEALTH_CHECK,
         *_durations(
             "listeners[].outlierDetection.interval",
             "listeners[].outlierDetection.baseEjectionDuration",
@@ -181,6 +182,7 @@ _CARRIED_OUT: Final[dict[Kind, tuple[str, ...]]] = {
     ),
     Kind.VIRTUAL_GATEWAY: (
         *_PORT_MAPPING,
+        *_HEALTH_CHECK,
         *_CONNECTION_POOLS,
         *_ACCESS_LOG,
         *_LISTENER_TLS,

@@ -11,6 +11,7 @@ from meshwright.model.resources import Kind, Resource
 from meshwright.translate.backends import Backend, RoutedRequests, Target
 from meshwright.translate.durations import build_duration
 from meshwright.translate.envoy_api import RouteConfiguration, build_struct
+from meshwright.translate.health import SELF_CHECK_HOST, build_self_checks
 from meshwright.translate.matches import build_grpc_match, build_http_match
 from meshwright.translate.names import cluster_name, route_configuration_name
 from meshwright.translate.proxies import EGRESS_PORT
@@ -41,6 +42,13 @@ def build_ingress_routes(node: Resource, listener: Mapping[str, Any]) -> Message
     )
 
 
+_SELF_CHECK: Final = {
+    "name": "self_check",
+    "domains": [SELF_CHECK_HOST],
+    "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
+}
+
+
 def build_egress_routes(
     owner: Resource, backends: tuple[Backend, ...], open_cluster: str | None
 ) -> Message:
@@ -51,11 +59,13 @@ def build_egress_routes(
         backends: What it can reach.
         open_cluster: Where requests to what is no backend go; None where they go nowhere.
     """
-    taken = {"*"}
+    taken = {"*", SELF_CHECK_HOST}
     asked = [backend for backend in backends if backend.takes_requests]
     built = [host for backend in asked for host in _build_virtual_hosts(backend, taken)]
     hosts = [host for host in built if host["domains"]]
     if owner.key.kind is Kind.VIRTUAL_GATEWAY:
+        if build_self_checks(owner):
+            hosts.insert(0, _SELF_CHECK)
         hosts.append(_build_named_by_header_host(backends))
     elif open_cluster is not None:
         hosts.append(_build_open_host(open_cluster))

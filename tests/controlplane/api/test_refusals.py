@@ -162,19 +162,24 @@ def test_a_dangling_backend_is_a_finding(control_plane: ControlPlane, appmesh: A
     assert codes == ["BackendMissing"]
 
 
-def test_a_field_that_is_not_carried_out_is_refused_by_its_path(
-    appmesh: Any, mesh: str, refused: Refused
-):
+def test_a_gateway_is_checked_on_its_listeners_port(appmesh: Any, mesh: str, refused: Refused):
+    check = {
+        "protocol": "http",
+        "port": 81,
+        "intervalMillis": 5000,
+        "timeoutMillis": 2000,
+        "healthyThreshold": 2,
+        "unhealthyThreshold": 2,
+    }
+    listener = {"portMapping": {"port": 80, "protocol": "http"}, "healthCheck": check}
     error = refused(
-        appmesh.create_virtual_node,
+        appmesh.create_virtual_gateway,
         meshName=mesh,
-        virtualNodeName="a",
-        spec={"serviceDiscovery": {"awsCloudMap": {"namespaceName": "n", "serviceName": "s"}}},
+        virtualGatewayName="edge",
+        spec={"listeners": [listener]},
     )
 
-    member = "spec.serviceDiscovery.awsCloudMap"
-    fields = f"{member}.namespaceName, {member}.serviceName"
-    assert error.message.startswith(f"{fields}: not carried out")
+    assert error.message == "spec.listeners[0].healthCheck.port: must be the listener's, 80"
 
 
 @pytest.mark.parametrize("name", ["a/b", "tab\there"])

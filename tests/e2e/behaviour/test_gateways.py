@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 
+from pytest_meshwright.waiting import wait_until
 from tests.e2e.behaviour.conftest import Bench, http_listener, make_node
 from tests.e2e.behaviour.servers import EchoingGrpcServer
 
@@ -39,8 +40,18 @@ def mesh(bench: Bench) -> Bench:
             virtualServiceName=f"{service}.local",
             spec={"provider": {"virtualNode": {"virtualNodeName": service}}},
         )
+    check = {
+        "protocol": "http",
+        "path": "/ping",
+        "intervalMillis": 5000,
+        "timeoutMillis": 2000,
+        "healthyThreshold": 2,
+        "unhealthyThreshold": 2,
+    }
     appmesh.create_virtual_gateway(
-        meshName=name, virtualGatewayName="edge", spec={"listeners": [http_listener()]}
+        meshName=name,
+        virtualGatewayName="edge",
+        spec={"listeners": [http_listener(healthCheck=check)]},
     )
 
     def route(
@@ -163,6 +174,19 @@ def test_a_host_name_is_matched(mesh: Bench, host: str, service: str):
 @pytest.mark.parametrize("path", ["/nowhere", "/exact/longer", "/v/x"])
 def test_what_no_gateway_route_takes_is_not_found(mesh: Bench, path: str):
     assert ask(mesh, path, host="other.example.com") == 404
+
+
+def test_a_gateway_checks_that_it_hands_requests_on(mesh: Bench):
+    admin = mesh.lab.services["edge"].envoy.admin
+
+    def count() -> int:
+        return sum(admin.read_stats(r"self_redirect.*\.health_check\.success$").values())
+
+    wait_until(lambda: count() > 0, what="a health check that succeeds")
+
+
+def test_a_path_of_the_health_check_stays_the_services(mesh: Bench):
+    assert ask(mesh, "/ping", host="www.example.com") == Seen("stock", "/ping", "stock.local")
 
 
 def test_grpc_goes_through_a_gateway(mesh: Bench):
