@@ -23,6 +23,7 @@ from meshwright.store.dynamodb_items import (
     build_key,
     build_resource_item,
     change_sort_key,
+    entries_partition,
     head_key,
     measure_item,
     mesh_partition,
@@ -340,6 +341,21 @@ class DynamoDbStore:
             item = self._table.get(key)
             assert item is not None
         return bytes(item["value"]["B"])
+
+    def entries(self, collection: str) -> Mapping[str, str]:
+        """The texts of a collection by their names."""
+        items = self._table.query(entries_partition(collection))
+        return {item["sk"]["S"]: item["content"]["S"] for item in items}
+
+    def put_entry(self, collection: str, name: str, content: str) -> None:
+        """Keep a text under a name, in the place of the last one."""
+        item = {**build_key(entries_partition(collection), name), "content": {"S": content}}
+        self._table.write_all([{"PutRequest": {"Item": item}}])
+
+    def remove_entry(self, collection: str, name: str) -> None:
+        """Forget a text, if there is one of that name."""
+        key = build_key(entries_partition(collection), name)
+        self._table.write_all([{"DeleteRequest": {"Key": key}}])
 
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh here as it was elsewhere, at its own revision.

@@ -7,6 +7,7 @@
     mesh/OWNER/MESH     resource/KIND/PARENT/NAME     a resource
     mesh/OWNER/MESH     change/REVISION/PART          what a revision changed (expires)
     answer/DIGEST       answer                        an answer by its client token (expires)
+    entries/COLLECTION  NAME                          a text of no mesh, such as a signing key
 
 All heads are in one partition, so that one small query polls all meshes. Of a key's parts only
 the last may hold a slash as it is.
@@ -89,6 +90,11 @@ def change_sort_key(revision: int, part: int = 0) -> str:
 def answer_key(token: str) -> NewItem:
     """The key of an answer; tokens may be longer than a key may be."""
     return build_key(f"answer/{hashlib.sha256(token.encode()).hexdigest()}", "answer")
+
+
+def entries_partition(collection: str) -> str:
+    """The partition that holds the texts of a collection."""
+    return f"entries/{collection}"
 
 
 def parse_head(item: Item) -> MeshHead:

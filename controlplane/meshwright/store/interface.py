@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -156,6 +156,22 @@ class Store(Protocol):
 
     def secret(self) -> bytes:
         """32 random bytes that all users of this store share, made at its first use."""
+        ...
+
+    def entries(self, collection: str) -> Mapping[str, str]:
+        """Small texts by name, shared by all users of this store and of no mesh.
+
+        Args:
+            collection: Which ones; a word.
+        """
+        ...
+
+    def put_entry(self, collection: str, name: str, content: str) -> None:
+        """Keep a text under a name, in the place of the last one."""
+        ...
+
+    def remove_entry(self, collection: str, name: str) -> None:
+        """Forget a text, if there is one of that name."""
         ...
 
     def restore(self, state: MeshState, *, expected_revision: int) -> None:

@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -50,6 +50,11 @@ _MIGRATIONS: Final[Sequence[str]] = (
     ) WITHOUT ROWID;
     CREATE INDEX answers_by_age ON answers (kept_since);
     CREATE TABLE secrets (id INTEGER PRIMARY KEY CHECK (id = 1), value BLOB NOT NULL);
+    """,
+    """
+    CREATE TABLE entries (
+        collection TEXT, name TEXT, content TEXT NOT NULL, PRIMARY KEY (collection, name)
+    ) WITHOUT ROWID;
     """,
 )
 """Each entry takes the schema one version further; entries are only ever added."""
@@ -337,6 +342,26 @@ class SqliteStore:
                 "INSERT OR IGNORE INTO secrets VALUES (1, ?)", (secrets.token_bytes(32),)
             )
             return bytes(self._rows("SELECT value FROM secrets")[0][0])
+
+    def entries(self, collection: str) -> Mapping[str, str]:
+        """The texts of a collection by their names."""
+        return dict(
+            self._rows("SELECT name, content FROM entries WHERE collection = ?", (collection,))
+        )
+
+    def put_entry(self, collection: str, name: str, content: str) -> None:
+        """Keep a text under a name, in the place of the last one."""
+        with self._writing():
+            self._db.execute(
+                "INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (collection, name, content)
+            )
+
+    def remove_entry(self, collection: str, name: str) -> None:
+        """Forget a text, if there is one of that name."""
+        with self._writing():
+            self._db.execute(
+                "DELETE FROM entries WHERE collection = ? AND name = ?", (collection, name)
+            )
 
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh here as it was elsewhere, at its own revision.

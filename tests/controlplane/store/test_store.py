@@ -366,3 +366,22 @@ def test_a_new_store_can_be_opened_by_many_at_once(store_url: str) -> None:
         store.close()
     assert errors == []
     assert len(secrets) == 1
+
+
+def test_an_entry_is_replaced_by_the_next_of_its_name(store: Store) -> None:
+    store.put_entry("keys", "a", "1")
+    store.put_entry("keys", "a", "☃")
+    assert store.entries("keys") == {"a": "☃"}
+
+
+def test_a_removed_entry_is_gone_and_others_stay(store: Store) -> None:
+    store.put_entry("keys", "a", "1")
+    store.put_entry("keys", "b", "2")
+    store.put_entry("other", "a", "3")
+    store.remove_entry("keys", "a")
+    store.remove_entry("keys", "never was")
+    assert (store.entries("keys"), store.entries("other")) == ({"b": "2"}, {"a": "3"})
+
+
+def test_a_new_store_has_no_entries(store: Store) -> None:
+    assert store.entries("keys") == {}
