@@ -23,6 +23,7 @@ from meshwright.graph.quotas import QuotaError, parse_quotas
 from meshwright.logs import LogFormat, configure_logging
 from meshwright.offline import explain_request, mount_credential, render_proxy
 from meshwright.operator.commands import attach
+from meshwright.operator.tokens import token_app
 from meshwright.server import ServeError, Settings, serve
 from meshwright.store import StoreError
 from meshwright.store_commands import store_app
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 attach(app)
+app.add_typer(token_app)
 app.add_typer(store_app)
 
 
@@ -154,6 +156,15 @@ def serve_command(
             help="YAML with the resource that each SPIFFE id is for, where the ids do not say it.",
         ),
     ] = None,
+    xds_tokens: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_TOKENS",
+            metavar="HOST:PORT",
+            help="Another address of ADS with the same certificate, for proxies with tokens, where "
+            "--xds asks for certificates.",
+        ),
+    ] = None,
     xds_connection_seconds: Annotated[
         float,
         typer.Option(
@@ -257,7 +268,9 @@ def serve_command(
             *(api, xds, store or _default_store(), account_id, region),
             access=access,
             xds_connection_seconds=xds_connection_seconds,
-            proxies=ProxySettings(xds_tls_certificate, xds_tls_key, xds_client_ca, xds_identities),
+            proxies=ProxySettings(
+                *(xds_tls_certificate, xds_tls_key, xds_client_ca, xds_identities, xds_tokens)
+            ),
             limits=limits,
             quotas=parse_quotas(quotas),
             audit_log=audit_log,

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import grpc
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -22,11 +23,13 @@ from meshwright.access.certificates import Certificate
 from meshwright.access.guard import Guard
 from meshwright.access.proxies import ProxySettings, build_credentials
 from meshwright.access.settings import AccessSettings
+from meshwright.access.tokens import Tokens
 from meshwright.api.admission import Admission, Limits
 from meshwright.api.app import build_app
 from meshwright.api.audit import AuditLog
 from meshwright.api.connections import IDLE_FACTOR, MAX_HEAD_BYTES, build_protocol
 from meshwright.api.operator import MAX_APPLY_BYTES, OperatorApi
+from meshwright.api.tokens import TokenApi
 from meshwright.api.writing import Writer
 from meshwright.discovery.cloud_map import CloudMap, CloudMapClient
 from meshwright.discovery.credentials import Credentials, parse_mapping
@@ -101,7 +104,6 @@ async def serve(settings: Settings) -> None:
     settings.proxies.require_safe(settings.xds, is_loopback=_is_loopback(xds_host))
     guard = Guard(settings.access.open_keys(settings.account_id), account_id=settings.account_id)
     certificate = settings.access.open_certificate()
-    gate = settings.proxies.open_gate(settings.account_id)
     xds_certificate = settings.proxies.open_certificate()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -116,7 +118,10 @@ async def serve(settings: Settings) -> None:
         cloud_map = CloudMap(CloudMapClient(settings.region), settings.discovery_seconds)
         outside = LiveOutside(cloud_map, credentials)
         distribution = Distribution(meshes, outside)
-        await asyncio.to_thread(meshes.catch_up_all)
+        tokens = Tokens(store, region=settings.region)
+        gate = settings.proxies.open_gate(settings.account_id, tokens)
+        catch_up = _Following(meshes, None if xds_certificate is None else tokens)
+        await asyncio.to_thread(catch_up)
         writer = Writer(meshes, region=settings.region, quotas=settings.quotas, audit=audit)
         operator = OperatorApi(
             writer,
@@ -125,7 +130,10 @@ async def serve(settings: Settings) -> None:
         )
         with _listen(api_host, api_port) as api_socket:
             app = build_app(
-                writer, lambda mesh: render_status(meshes, distribution, mesh), operator
+                writer,
+                lambda mesh: render_status(meshes, distribution, mesh),
+                operator,
+                TokenApi(tokens, account_id=settings.account_id),
             )
             api = _build_api(app, guard, settings.limits, certificate)
             xds = XdsServer(
@@ -135,11 +143,12 @@ async def serve(settings: Settings) -> None:
                 connection_seconds=settings.xds_connection_seconds,
             )
             xds_address = _bind_xds(xds, xds_host, xds_port, xds_certificate)
+            token_address = _bind_tokens(xds, settings.proxies.token_address, xds_certificate)
             await xds.start()
             serving = asyncio.create_task(api.serve(sockets=[api_socket]))
             certificates = filter(None, (certificate, xds_certificate))
             chores = [
-                asyncio.create_task(_follow(meshes)),
+                asyncio.create_task(_follow(catch_up, xds)),
                 asyncio.create_task(outside.follow_credentials()),
                 *(asyncio.create_task(_watch(each)) for each in certificates),
             ]
@@ -147,6 +156,7 @@ async def serve(settings: Settings) -> None:
                 "serving",
                 api=_render_address(*api_socket.getsockname()[:2]),
                 xds=xds_address,
+                xds_tokens=token_address,
                 store=store.url,
                 tls=certificate is not None,
                 xds_tls=xds_certificate is not None,
@@ -201,13 +211,30 @@ class _ApiServer(uvicorn.Server):
         yield
 
 
-async def _follow(meshes: Meshes) -> None:
-    """Take over what other processes write to the store; an outage is a line at each end."""
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """Takes over what other processes have written to the store: meshes, and tokens if asked."""
+
+    meshes: Meshes
+    tokens: Tokens | None
+
+    def __call__(self) -> None:
+        self.meshes.catch_up_all()
+        if self.tokens is not None:
+            self.tokens.refresh()
+
+
+async def _follow(catch_up: _Following, xds: XdsServer) -> None:
+    """Follow the store, and end streams that would not be let in any more.
+
+    An outage of the store is a line at each end.
+    """
     is_cut_off = False
     while True:
         await asyncio.sleep(_FOLLOW_SECONDS)
         try:
-            await asyncio.to_thread(meshes.catch_up_all)
+            xds.end_unwelcome()
+            await asyncio.to_thread(catch_up)
         except StoreError as error:
             if not is_cut_off:
                 _log.error("store_unreachable", error=str(error))
@@ -270,12 +297,27 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _bind_xds(xds: XdsServer, host: str, port: int, certificate: Certificate | None) -> str:
-    address = _render_address(host, port)
     credentials = None if certificate is None else build_credentials(certificate)
+    return _bind(xds, host, port, credentials, "--xds")
+
+
+def _bind_tokens(
+    xds: XdsServer, address: str | None, certificate: Certificate | None
+) -> str | None:
+    if address is None or certificate is None:
+        return None
+    credentials = build_credentials(certificate, with_clients=False)
+    return _bind(xds, *parse_address(address, "--xds-tokens"), credentials, "--xds-tokens")
+
+
+def _bind(
+    xds: XdsServer, host: str, port: int, credentials: grpc.ServerCredentials | None, option: str
+) -> str:
+    address = _render_address(host, port)
     try:
         return _render_address(host, xds.bind(address, credentials))
     except RuntimeError as error:
-        raise ServeError(f"--xds {address} can't be bound: is another process there?") from error
+        raise ServeError(f"{option} {address} can't be bound: is another process there?") from error
 
 
 def _render_address(host: str, port: int) -> str:

@@ -92,7 +92,7 @@ def test_a_request_is_logged_with_operation_mesh_and_revision(
     [
         (["--api", "nonsense"], "--api 'nonsense': expected HOST:PORT, for instance"),
         (["--api", "0.0.0.0:0"], "--api '0.0.0.0:0': without access keys only loopback addresses"),
-        (["--xds", "0.0.0.0:0"], "--xds '0.0.0.0:0': without proxies' certificates only"),
+        (["--xds", "0.0.0.0:0"], "--xds '0.0.0.0:0': without TLS only loopback"),
         (["--xds", "example.com:1"], "--xds 'example.com:1': HOST must be an IP address"),
         (["--store", "mysql://x"], "store 'mysql://x': expected sqlite:///PATH"),
         (["--account-id", "12"], "--account-id '12': expected 12 digits"),

@@ -71,6 +71,16 @@ class Caller:
         if self.key is not None and self.key.access == "read":
             raise self._denied(doing, "has read access only")
 
+    def require_everything(self, doing: str) -> None:
+        """Check that the caller may write to every mesh.
+
+        Raises:
+            AccessError: AccessDeniedException.
+        """
+        self.require_write(doing)
+        if self.key is not None and "*" not in self.key.meshes:
+            raise self._denied(doing, "is not for all meshes")
+
     def require_mesh(self, doing: str, mesh: MeshKey) -> None:
         """Check that the caller's key is for a mesh.
 

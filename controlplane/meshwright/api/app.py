@@ -37,6 +37,7 @@ from meshwright.api.pagination import PageTokens
 from meshwright.api.parsing import parse_parameters
 from meshwright.api.routing import find_operation, known_methods
 from meshwright.api.serialization import JSON_HEADERS
+from meshwright.api.tokens import TokenApi
 from meshwright.api.validation import validate
 from meshwright.api.visibility import list_visible_meshes
 from meshwright.api.writing import Writer
@@ -49,13 +50,16 @@ _log = structlog.get_logger("meshwright.api")
 Status = Callable[[MeshKey], Mapping[str, Any] | None]
 
 
-def build_app(writer: Writer, status: Status, operator: OperatorApi) -> Starlette:
+def build_app(
+    writer: Writer, status: Status, operator: OperatorApi, proxy_tokens: TokenApi
+) -> Starlette:
     """The application.
 
     Args:
         writer: Carries out what the API's operations write.
         status: The status of a mesh by its key, or None for one that does not exist.
         operator: What operators ask beside App Mesh's API.
+        proxy_tokens: What they ask about proxies' tokens.
     """
 
     async def serve_operation(request: Request) -> Response:
@@ -85,6 +89,7 @@ def build_app(writer: Writer, status: Status, operator: OperatorApi) -> Starlett
             Route("/healthz", serve_health),
             Route("/meshwright/v1/meshes/{mesh}/status", serve_status),
             *operator.routes(),
+            *proxy_tokens.routes(),
             Route(
                 "/{path:path}", serve_operation, methods=["GET", "PUT", "POST", "DELETE", "PATCH"]
             ),

@@ -63,10 +63,12 @@ class OperatorApi:
         """The routes to be served before those of App Mesh's API."""
         one = "/meshwright/v1/meshes/{mesh}"
         return [
-            Route("/meshwright/v1/meshes", _serve("ListMeshes", self._list), methods=["GET"]),
-            Route(one, _serve("ShowMesh", self._show), methods=["GET"]),
-            Route(one, _serve("DeleteWholeMesh", self._delete), methods=["DELETE"]),
-            Route("/meshwright/v1/apply", _serve("Apply", self._apply), methods=["POST"]),
+            Route(
+                "/meshwright/v1/meshes", serve_operation("ListMeshes", self._list), methods=["GET"]
+            ),
+            Route(one, serve_operation("ShowMesh", self._show), methods=["GET"]),
+            Route(one, serve_operation("DeleteWholeMesh", self._delete), methods=["DELETE"]),
+            Route("/meshwright/v1/apply", serve_operation("Apply", self._apply), methods=["POST"]),
         ]
 
     async def _list(self, request: Request) -> dict[str, Any]:
@@ -205,7 +207,7 @@ def _in_creation_order(graph: Graph) -> Sequence[Resource]:
     return [graph.resources[key] for key in keys]
 
 
-def _serve(
+def serve_operation(
     name: str, answer: Callable[[Request], Awaitable[dict[str, Any]]]
 ) -> Callable[[Request], Awaitable[JSONResponse]]:
     """An endpoint that answers errors as the API does, and logs each request after its answer."""

@@ -130,6 +130,24 @@ class Connection:
         flags = {"recursive": str(recursive).lower(), "dryRun": str(dry_run).lower()}
         return self._call("DELETE", f"{_mesh_path(mesh)}?{urlencode(flags)}")
 
+    def list_tokens(self) -> list[dict[str, Any]]:
+        """The tokens of proxies, without the tokens themselves."""
+        return self._call("GET", "/meshwright/v1/tokens")["tokens"]
+
+    def issue_token(self, scope: str, *, seconds: float | None) -> dict[str, Any]:
+        """A new token; see `POST /meshwright/v1/tokens`."""
+        body = {"for": scope, "seconds": seconds}
+        return self._call("POST", "/meshwright/v1/tokens", body=body)
+
+    def revoke_token(self, token_id: str) -> dict[str, Any]:
+        """Revoke a token; what was known of it."""
+        return self._call("DELETE", f"/meshwright/v1/tokens/{quote(token_id, safe='')}")
+
+    def rotate_token_keys(self, *, overlap_seconds: float) -> dict[str, Any]:
+        """Sign tokens with a new key from now on."""
+        body = {"overlapSeconds": overlap_seconds}
+        return self._call("POST", "/meshwright/v1/token-keys", body=body)
+
     def _call(self, method: str, path: str, *, body: object = None) -> dict[str, Any]:
         request = AWSRequest(
             method=method,

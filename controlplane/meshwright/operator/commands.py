@@ -61,7 +61,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The mesh's name.")]
 
 
 @contextmanager
-def _talking(endpoint: str) -> Generator[Connection]:
+def talking(endpoint: str) -> Generator[Connection]:
     """A connection to the control plane; errors end the process, a line for each reason."""
     try:
         yield Connection.from_environment(endpoint)
@@ -87,7 +87,7 @@ def list_command(endpoint: Endpoint = DEFAULT_ENDPOINT, as_json: AsJson = False)
 
     In a pipe there is a line for each, tab-separated and without headings.
     """
-    with _talking(endpoint) as connection:
+    with talking(endpoint) as connection:
         meshes = connection.list_meshes()
     if as_json:
         print_json(meshes)
@@ -106,7 +106,7 @@ def show_command(
     Findings are what is wrong without having been refused, each with its remedy. Proxies are
     shown with the revision that they have acknowledged and what they rejected.
     """
-    with _talking(endpoint) as connection:
+    with talking(endpoint) as connection:
         description = connection.show(name)
         status = connection.status(name)
     if as_json:
@@ -139,7 +139,7 @@ def export_command(name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
     Each document holds the parameters of one create operation, as the AWS CLI's
     --cli-input-json takes them: `meshwright mesh export demo > demo.yaml`.
     """
-    with _talking(endpoint) as connection:
+    with talking(endpoint) as connection:
         description = connection.show(name)
     typer.echo(f"# Mesh {name} at revision {description['revision']}.")
     documents = [resource["document"] for resource in description["resources"]]
@@ -174,7 +174,7 @@ def apply_command(
     its document and field. What is declared as it is already keeps its version. A document
     without tags leaves the tags alone; clientToken has no effect.
     """
-    with _talking(endpoint) as connection:
+    with talking(endpoint) as connection:
         sources = read_files(file)
         _require_json(sources)
         try:
@@ -229,7 +229,7 @@ def delete_command(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Delete a mesh; with --recursive also what is in it, in one revision."""
-    with _talking(endpoint) as connection:
+    with talking(endpoint) as connection:
         try:
             if not yes:
                 _ask(connection.delete(name, recursive=recursive, dry_run=True))
@@ -264,7 +264,7 @@ def status_command(
     In a pipe there is a tab-separated line for each; with --watch, all lines again whenever one
     has changed.
     """
-    with _talking(endpoint) as connection:
+    with talking(endpoint) as connection:
         if not watch:
             _print_proxies(_read_statuses(connection, mesh), as_json=as_json)
         elif sys.stdout.isatty() and not as_json:
@@ -336,7 +336,7 @@ def wait_command(
     Ends with 1 and the names of those who have not when time runs out, and at once when a proxy
     has rejected that revision.
     """
-    with _talking(endpoint) as connection:
+    with talking(endpoint) as connection:
         status = wait_for_revision(
             lambda: connection.status(mesh),
             revision,

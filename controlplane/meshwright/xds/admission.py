@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,19 +24,37 @@ class NotAdmittedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a stream shows of its proxy, as far as the transport has verified it.
+    """What a stream shows of its proxy.
 
     Attributes:
-        spiffe_id: The one SPIFFE id of its client certificate, or None.
+        spiffe_id: The one SPIFFE id of its client certificate, which the transport has verified,
+            or None.
+        has_certificate: Whether the transport has verified a client certificate.
+        metadata: The names and values that it was opened with.
     """
 
     spiffe_id: str | None = None
+    has_certificate: bool = False
+    metadata: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A proxy that was let in.
+
+    Attributes:
+        identity: Who it is, by what it has shown; None where nobody was asked.
+        find_fault: Why it would no longer be let in; None while it would.
+    """
+
+    identity: str | None = None
+    find_fault: Callable[[], str | None] = lambda: None
 
 
 class Gate(Protocol):
     """Who decides."""
 
-    def admit(self, credentials: Credentials, key: ResourceKey) -> None:
+    def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
         """Let a proxy have the configuration of a resource.
 
         Raises:
@@ -47,5 +66,7 @@ class Gate(Protocol):
 class OpenGate:
     """Lets everybody in: for addresses that only this machine reaches."""
 
-    def admit(self, credentials: Credentials, key: ResourceKey) -> None:
+    def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
         """Let it in."""
+        del credentials, key
+        return Admission()

@@ -13,7 +13,7 @@ import grpc.aio
 import structlog
 
 from meshwright.translate import Proxy, parse_proxy
-from meshwright.xds.admission import Credentials, Gate, NotAdmittedError, OpenGate
+from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError, OpenGate
 from meshwright.xds.distribution import Connection, Distribution, UnknownProxyError
 from meshwright.xds.stream import Delta, Dialect, StateOfTheWorld
 from meshwright.xds.wire import Node, Request, parse_delta_request, parse_sotw_request
@@ -61,6 +61,7 @@ class XdsServer:
         self._distribution = distribution
         self._account_id = account_id
         self._gate = gate or OpenGate()
+        self._exchanges: set[_Exchange] = set()
         self._server = grpc.aio.server(
             options=(
                 *_OPTIONS,
@@ -101,12 +102,21 @@ class XdsServer:
         """Stop taking streams, and end those that are open after a while."""
         await self._server.stop(grace_seconds)
 
+    def end_unwelcome(self) -> None:
+        """End the streams of proxies that would not be let in any more."""
+        for exchange in self._exchanges:
+            exchange.end_if_unwelcome()
+
     def _handler(
         self, parse: Callable[[bytes], Request], dialect: Callable[[], Dialect]
     ) -> Callable[[Any, Any], Any]:
         async def serve(_: Any, context: Any) -> None:
             exchange = _Exchange(self._distribution, self._account_id, self._gate, parse, context)
-            await exchange.run(dialect())
+            self._exchanges.add(exchange)
+            try:
+                await exchange.run(dialect())
+            finally:
+                self._exchanges.remove(exchange)
 
         return serve
 
@@ -131,6 +141,8 @@ class _Exchange:
         self._inbox: asyncio.Queue[Request] = asyncio.Queue(maxsize=64)
         self._stirred = asyncio.Event()
         self._ended = False
+        self._admission = Admission()
+        self._node_id = ""
         self._end: tuple[grpc.StatusCode, str] | None = None
 
     async def run(self, dialect: Dialect) -> None:
@@ -160,9 +172,10 @@ class _Exchange:
 
     async def _admit(self, first: Request, dialect: Dialect) -> Connection:
         node = first.node or Node("", {}, "")
+        self._node_id = node.id
         try:
             proxy = self._parse_proxy(node)
-            self._gate.admit(_read_credentials(self._context), proxy.key)
+            self._admission = self._gate.admit(_read_credentials(self._context), proxy.key)
             return self._distribution.connect(
                 proxy,
                 node,
@@ -186,6 +199,17 @@ class _Exchange:
     def _parse_proxy(self, node: Node) -> Proxy:
         return parse_proxy(node.id, node.metadata, account_id=self._account_id)
 
+    def end_if_unwelcome(self) -> None:
+        """End the stream if its proxy would not be let in any more."""
+        fault = self._admission.find_fault()
+        if fault is not None and self._end is None:
+            self._refuse(grpc.StatusCode.UNAUTHENTICATED, fault)
+
+    def _refuse(self, code: grpc.StatusCode, reason: str) -> None:
+        _log.warning("proxy_refused", node_id=self._node_id, peer=self._peer, reason=reason)
+        self._end = (code, reason)
+        self._stirred.set()
+
     def _close(self, reason: str) -> None:
         self._end = (grpc.StatusCode.NOT_FOUND, reason)
         self._stirred.set()
@@ -201,8 +225,7 @@ class _Exchange:
                 return
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
             reason = f"a stream may ask for {MAX_SUBSCRIPTIONS} types and names at most"
-        _log.warning("proxy_refused", node_id=connection.node.id, peer=self._peer, reason=reason)
-        self._end = (code, reason)
+        self._refuse(code, reason)
 
     async def _fill_inbox(self) -> None:
         try:
@@ -241,5 +264,10 @@ class _Exchange:
 
 def _read_credentials(context: Any) -> Credentials:
     """What the handshake has proven; gRPC tells a SPIFFE id only where it is the only URI."""
-    spiffe_ids = context.auth_context().get("peer_spiffe_id", ())
-    return Credentials(spiffe_ids[0].decode() if len(spiffe_ids) == 1 else None)
+    proven = context.auth_context()
+    spiffe_ids = proven.get("peer_spiffe_id", ())
+    return Credentials(
+        spiffe_id=spiffe_ids[0].decode() if len(spiffe_ids) == 1 else None,
+        has_certificate="x509_pem_cert" in proven,
+        metadata=tuple((name, str(value)) for name, value in context.invocation_metadata()),
+    )

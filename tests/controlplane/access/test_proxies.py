@@ -1,11 +1,8 @@
 """Proxies on ADS over TLS: who is let in for what, by a real server and by the gate alone."""
-# pyright: reportAttributeAccessIssue=false, reportUnknownMemberType=false
-# xds-protos ships no type stubs.
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,34 +10,32 @@ from typing import Any, Final
 import grpc
 import pytest
 import trustme
-from envoy.config.core.v3 import base_pb2
-from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from meshwright.access.errors import AccessSettingsError
-from meshwright.access.proxies import CertificateGate, ProxySettings
+from meshwright.access.gates import CertificateGate
+from meshwright.access.proxies import ProxySettings, read_identities
 from meshwright.model.resources import parse_resource_id
 from meshwright.xds.admission import Credentials, NotAdmittedError
 from pytest_meshwright.waiting import wait_until
 from tests.certificates import ONE_DAY, Pair, issue_for_uris
+from tests.controlplane.access.ads import (
+    AUTHORITY,
+    BACK,
+    CLUSTER,
+    FRONT,
+    ads_address,
+    asking,
+    make_demo,
+    tls_flags,
+)
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
 
 ACCOUNT: Final = "000000000000"
-AUTHORITY: Final = trustme.CA()
-FRONT: Final = "mesh/demo/virtualNode/front"
-BACK: Final = "mesh/demo/virtualNode/back"
-CLUSTER: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 
 
 def issue(*uris: str, by: trustme.CA = AUTHORITY, expires_in: timedelta = ONE_DAY) -> Pair:
     """A client's certificate, with the URIs as its alternative names."""
     return issue_for_uris(by, *uris, expires_in=expires_in)
-
-
-def write_served_pair(folder: Path) -> None:
-    """Issue the server's certificate to `tls.pem` and `tls.key`."""
-    issued = AUTHORITY.issue_cert("127.0.0.1")
-    issued.private_key_pem.write_to_path(folder / "tls.key")
-    issued.cert_chain_pems[0].write_to_path(folder / "tls.pem")
 
 
 @pytest.fixture(scope="module")
@@ -52,43 +47,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     """A control plane whose ADS asks for certificates, with two virtual nodes."""
-    write_served_pair(folder)
     AUTHORITY.cert_pem.write_to_path(folder / "ca.pem")
-    flags = (
-        *("--xds-tls-certificate", folder / "tls.pem", "--xds-tls-key", folder / "tls.key"),
-        *("--xds-client-ca", folder / "ca.pem"),
-    )
-    with serving(folder, *flags) as server:
-        client = server.client("any", "any")
-        client.create_mesh(meshName="demo")
-        for name in ("front", "back"):
-            client.create_virtual_node(meshName="demo", virtualNodeName=name, spec={})
-        client.close()
+    with serving(folder, *tls_flags(folder), "--xds-client-ca", folder / "ca.pem") as server:
+        make_demo(server)
         yield server
-
-
-@contextmanager
-def asking(server: Server, pair: Pair | None, node_id: str = FRONT) -> Iterator[Any]:
-    """A stream on which a proxy has asked for its clusters; iterating it gives the responses."""
-    key, chain = pair or (None, None)
-    credentials = grpc.ssl_channel_credentials(AUTHORITY.cert_pem.bytes(), key, chain)
-    request = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, node=base_pb2.Node(id=node_id))
-    address = str(server.records("serving")[0].fields["xds"])
-    with grpc.secure_channel(address, credentials) as channel:
-        stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
-        yield stub.DeltaAggregatedResources(iter([request]), timeout=TIMEOUT)
 
 
 def refusal(server: Server, pair: Pair | None, node_id: str = FRONT) -> Any:
     """The error that a proxy gets which must not be let in."""
-    with asking(server, pair, node_id) as stream, pytest.raises(grpc.RpcError) as caught:
-        next(stream)
-    return caught.value
+    with asking(ads_address(server), node_id, pair=pair) as stream:
+        return stream.expect_end()
 
 
 def test_a_proxy_gets_the_configuration_of_its_certificates_resource(server: Server):
-    with asking(server, issue(f"spiffe://example.com/{FRONT}")) as stream:
-        assert next(stream).type_url == CLUSTER
+    pair = issue(f"spiffe://example.com/{FRONT}")
+    with asking(ads_address(server), pair=pair) as stream:
+        assert next(stream.responses).type_url == CLUSTER
 
 
 def test_a_proxy_gets_nothing_of_another_resource(server: Server):
@@ -129,15 +103,15 @@ def test_new_authorities_are_taken_over(server: Server, folder: Path):
     known = len(server.records("certificate_reloaded"))
 
     other.cert_pem.write_to_path(folder / "ca.pem", append=True)
-    write_served_pair(folder)
+    tls_flags(folder)
 
     wait_until(
         lambda: len(server.records("certificate_reloaded")) > known,
         what="the files to be taken over",
         timeout=TIMEOUT,
     )
-    with asking(server, pair) as stream:
-        assert next(stream).type_url == CLUSTER
+    with asking(ads_address(server), pair=pair) as stream:
+        assert next(stream.responses).type_url == CLUSTER
 
 
 @pytest.mark.parametrize(
@@ -158,7 +132,7 @@ def test_an_ids_path_names_the_resource(spiffe_id: str, is_admitted: bool):
 def test_with_a_mapping_nothing_else_tells_the_resource(tmp_path: Path):
     mapping = tmp_path / "identities.yaml"
     mapping.write_text(f"spiffe://example.com/ns/shop/sa/front: {FRONT}\n")
-    gate = ProxySettings(client_authorities=mapping, identities=mapping).open_gate(ACCOUNT)
+    gate = CertificateGate(ACCOUNT, read_identities(mapping, ACCOUNT))
 
     assert admits(gate, "spiffe://example.com/ns/shop/sa/front")
     assert not admits(gate, f"spiffe://example.com/{FRONT}")
@@ -187,7 +161,7 @@ def test_a_bad_mapping_is_refused(content: str, message: str, tmp_path: Path):
     mapping.write_text(content)
 
     with pytest.raises(AccessSettingsError) as caught:
-        ProxySettings(client_authorities=mapping, identities=mapping).open_gate(ACCOUNT)
+        read_identities(mapping, ACCOUNT)
 
     assert str(caught.value).startswith(f"--xds-identities {mapping}: {message}")
 
@@ -198,6 +172,7 @@ def test_a_bad_mapping_is_refused(content: str, message: str, tmp_path: Path):
         (ProxySettings(identities=Path("any")), "--xds-identities needs --xds-client-ca"),
         (ProxySettings(client_authorities=Path("any")), "--xds-client-ca needs"),
         (ProxySettings(tls_key=Path("any")), "--xds-client-ca needs"),
+        (ProxySettings(token_address="any"), "--xds-tokens needs --xds-client-ca"),
     ],
 )
 def test_settings_that_belong_together_are_asked_for(settings: ProxySettings, message: str):
