@@ -14,7 +14,13 @@ sys.modules.setdefault("pulumi.runtime.proto.status_pb2", status_pb2)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the switch that writes golden files anew."""
+    """Add the switch that writes golden files anew, and the number of generated meshes."""
+    parser.addoption(
+        "--meshes",
+        type=int,
+        help="how many meshes to generate at random and have Envoy validate; by default a few, "
+        "always the same",
+    )
     parser.addoption(
         "--rewrite-golden",
         action="store_true",

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from meshwright.graph.references import ROUTE_TYPES
 from meshwright.graph.violations import Violation
+from meshwright.model.log_formats import find_format_error
 from meshwright.model.patterns import find_pattern_error
 from meshwright.model.resources import Kind, Resource
 
@@ -29,6 +30,7 @@ HTTP_RETRY_EVENTS: Final = ("server-error", "gateway-error", "client-error", "st
 def find_field_violations(resource: Resource) -> list[Violation]:
     """Why a specification, valid by the model, can't be carried out; empty where it can."""
     found = [*_walk(resource.spec, "spec", "")]
+    found += _log_violations(resource.spec.get("logging", {}).get("accessLog", {}))
     if resource.key.kind in (Kind.ROUTE, Kind.GATEWAY_ROUTE):
         for kind in ROUTE_TYPES:
             if kind in resource.spec:
@@ -43,7 +45,7 @@ def _walk(value: Any, field: str, name: str) -> Iterator[Violation]:
     match value:
         case dict():
             members = cast("dict[str, Any]", value)
-            if members.keys() == {"value", "unit"} and isinstance(members["value"], int):
+            if name in _DURATIONS:
                 yield from _duration(members, field, name)
             for member, each in members.items():
                 yield from _walk(each, f"{field}.{member}", member)
@@ -57,6 +59,9 @@ def _walk(value: Any, field: str, name: str) -> Iterator[Violation]:
 
 
 def _duration(duration: Mapping[str, Any], field: str, name: str) -> Iterator[Violation]:
+    if duration.keys() != {"value", "unit"}:
+        yield Violation(field, "needs value and unit")
+        return
     seconds = duration["value"] / (1000 if duration["unit"] == "ms" else 1)
     if seconds > LONGEST_SECONDS:
         yield Violation(field, f"must be at most {LONGEST_SECONDS} s (ten years)")
@@ -102,6 +107,25 @@ def _http_retry_event(text: str) -> Iterator[str]:
     if text not in HTTP_RETRY_EVENTS:
         yield f"must be one of {', '.join(HTTP_RETRY_EVENTS)}, got {text!r}"
 
+
+def _log_violations(access_log: Mapping[str, Any]) -> Iterator[Violation]:
+    field = "spec.logging.accessLog.file.format"
+    log_format: Mapping[str, Any] = access_log.get("file", {}).get("format", {})
+    if "text" in log_format:
+        error = find_format_error(log_format["text"])
+        if error is not None:
+            yield Violation(f"{field}.text", error)
+    seen: set[str] = set()
+    for position, pair in enumerate(log_format.get("json", ())):
+        error = find_format_error(pair["value"])
+        if error is not None:
+            yield Violation(f"{field}.json[{position}].value", error)
+        if pair["key"] in seen:
+            yield Violation(f"{field}.json[{position}].key", f"{pair['key']!r} stands there twice")
+        seen.add(pair["key"])
+
+
+_DURATIONS: Final = ("perRequest", "idle", "perRetryTimeout", "interval", "baseEjectionDuration")
 
 _RULES: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {
     "regex": _regex,

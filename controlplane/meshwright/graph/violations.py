@@ -65,6 +65,7 @@ def find_violations(graph: Graph, resource: Resource) -> list[Violation]:
                 *_no_service_discovery(resource),
                 *_port_twice(resource),
                 *_other_protocols(resource),
+                *_grpc_check_over_http1(resource),
             ]
         case Kind.VIRTUAL_GATEWAY:
             return [
@@ -130,6 +131,18 @@ def _other_protocols(node: Resource) -> Iterator[Violation]:
                     f"spec.listeners[{position}].{name}.{other}",
                     f"does not fit a listener with protocol {protocol}; use {name}.{protocol}",
                 )
+
+
+def _grpc_check_over_http1(node: Resource) -> Iterator[Violation]:
+    # Envoy: "cluster must support HTTP/2 for gRPC healthchecking".
+    for position, listener in enumerate(node.spec.get("listeners", ())):
+        protocol = listener["portMapping"]["protocol"]
+        check = listener.get("healthCheck", {}).get("protocol")
+        if check == "grpc" and protocol not in ("grpc", "http2"):
+            yield Violation(
+                f"spec.listeners[{position}].healthCheck.protocol",
+                f"must be http or tcp for a listener with protocol {protocol}, got grpc",
+            )
 
 
 def _other_check_port(gateway: Resource) -> Iterator[Violation]:

@@ -9,8 +9,8 @@ _MILLISECOND_NANOS = 1_000_000
 
 
 def build_duration(duration: Mapping[str, Any]) -> dict[str, int]:
-    """A duration such as `{"value": 250, "unit": "ms"}`; without a unit, seconds."""
-    if duration.get("unit") == "ms":
+    """A duration such as `{"value": 250, "unit": "ms"}`."""
+    if duration["unit"] == "ms":
         return build_millis(duration["value"])
     return {"seconds": duration["value"]}
 

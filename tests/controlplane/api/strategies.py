@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
@@ -32,33 +32,41 @@ _BY_NAME: dict[str, Strategy] = {
 """Values for members whose shape says less than their rules."""
 
 
-def values(shape: Shape, name: str = "") -> Strategy:
+def values(shape: Shape, name: str = "", *, by_name: Mapping[str, Strategy] = _BY_NAME) -> Strategy:
     """Values that fit a shape.
 
     Args:
         shape: The shape.
         name: The member that holds the value.
+        by_name: Values for shapes that say less than their rules, by the name of the shape, or of
+            the member that is no structure.
     """
-    if name in _BY_NAME:
-        return _BY_NAME[name]
+    if shape.name in by_name:
+        return by_name[shape.name]
+    if name in by_name and not isinstance(shape, StructureShape):
+        return by_name[name]
+
+    def inner(shape: Shape, name: str = "") -> Strategy:
+        return values(shape, name, by_name=by_name)
+
     match shape:
         case StructureShape() if shape.is_tagged_union:
             return st.one_of(
                 [
-                    values(member, each).map(lambda value, each=each: {each: value})
+                    inner(member, each).map(lambda value, each=each: {each: value})
                     for each, member in shape.members.items()
                 ]
             )
         case StructureShape():
-            members = {each: values(member, each) for each, member in shape.members.items()}
+            members = {each: inner(member, each) for each, member in shape.members.items()}
             required = {each: members.pop(each) for each in shape.required_members}
             return st.fixed_dictionaries(required, optional=members)
         case ListShape():
             low = shape.metadata.get("min", 0)
             high = min(shape.metadata.get("max", 3), max(low, 3))
-            return st.lists(values(shape.member), min_size=low, max_size=high)
+            return st.lists(inner(shape.member), min_size=low, max_size=high)
         case MapShape():
-            return st.dictionaries(values(shape.key), values(shape.value), max_size=3)
+            return st.dictionaries(inner(shape.key), inner(shape.value), max_size=3)
         case StringShape():
             return st.sampled_from(shape.enum) if shape.enum else texts(shape)
         case _ if shape.type_name == "boolean":

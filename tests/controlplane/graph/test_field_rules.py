@@ -54,6 +54,7 @@ def retries(**policy: Any) -> dict[str, Any]:
             http_route(match={"headers": [header(exact="a\nb")]}),
             "match.headers[0].match.exact may not hold a line break",
         ),
+        (http_route(timeout={"idle": {"value": 1}}), "timeout.idle needs value and unit"),
         (
             retries(httpRetryEvents=["gateway-error", "bad-luck"]),
             "retryPolicy.httpRetryEvents[1] must be one of server-error, gateway-error",
@@ -228,4 +229,16 @@ def test_a_gateway_route_to_a_port_that_its_service_is_not_asked_on():
     assert violation == (
         "spec.httpRoute.action.target.port must be a port of "
         "virtual service 'color.demo.local', which is asked on 8080; got 9"
+    )
+
+
+def test_a_grpc_health_check_of_a_listener_without_http2():
+    spec = node_spec("red")
+    spec["listeners"][0]["healthCheck"] = {"protocol": "grpc"}
+
+    (violation,) = beside_demo(Kind.VIRTUAL_NODE, "red", spec)
+
+    assert violation == (
+        "spec.listeners[0].healthCheck.protocol must be http or tcp for a listener with protocol "
+        "http, got grpc"
     )

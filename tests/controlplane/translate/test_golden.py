@@ -10,24 +10,22 @@ anew.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 import yaml
 
 from meshwright.graph import Graph
 from meshwright.graph.findings import find_problems
 from meshwright.graph.graph import PROXY_KINDS
 from meshwright.model.resources import Kind
-from meshwright.offline import load_graph, mount_credential
+from meshwright.offline import load_graph
 from meshwright.translate import Interception, Proxy, ProxyResources, translate
-from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE, SecretLookup
-from meshwright.translate.static import StaticSettings, render_resource, render_static
+from meshwright.translate.static import render_resource
+from tests.controlplane.translate.validation import ACCEPTED, Judge
 
 TESTDATA = Path(__file__).parent / "testdata"
 CASES = sorted(path.parent for path in TESTDATA.glob("*/mesh.yaml"))
@@ -95,53 +93,15 @@ def rewrite(case: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> 
         (case / name).write_text(text)
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the certificates that cases find in /certificates/."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "authority.pem")
-    issued = authority.issue_cert("api.internal")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    issued.cert_chain_pems[0].write_to_path(folder / "chain.pem")
-    issued.cert_chain_pems[0].write_to_path(folder / CHAIN_FILE)
-    issued.private_key_pem.write_to_path(folder / KEY_FILE)
-    authority.cert_pem.write_to_path(folder / AUTHORITIES_FILE)
-    return folder
-
-
-def mount_all(resources: ProxyResources, folder: Path) -> StaticSettings:
-    """One certificate, with its authority, for every ARN."""
-    arns = {
-        arn
-        for lookup in resources.lookups
-        if isinstance(lookup, SecretLookup)
-        for arn in lookup.arns
-    }
-    mounted = mount_credential(folder)
-    return StaticSettings(credentials=dict.fromkeys(arns, mounted))
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_envoy_accepts_what_a_mesh_becomes(
-    case: Path, tmp_path: Path, meshwright_envoy_binary: Path, certificates: Path
-):
+def test_envoy_accepts_what_a_mesh_becomes(case: Path, judge: Judge):
     graph = load_graph((case / "mesh.yaml").read_text())
-    verdicts: dict[str, str] = {}
-    for name, proxy in proxies_of(case, graph).items():
-        config = tmp_path / f"{name}.yaml"
-        resources = translate(graph, proxy)
-        static = dump(render_static(resources, mount_all(resources, certificates)))
-        config.write_text(static.replace("/certificates/", f"{certificates}/"))
-        outcome = subprocess.run(
-            [meshwright_envoy_binary, "--mode", "validate", "-c", config, "-l", "error"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        verdicts[name] = "accepted" if outcome.returncode == 0 else outcome.stderr
+    verdicts = {
+        name: judge.judge(translate(graph, proxy))
+        for name, proxy in proxies_of(case, graph).items()
+    }
 
-    assert verdicts == dict.fromkeys(verdicts, "accepted")
+    assert verdicts == dict.fromkeys(verdicts, ACCEPTED)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
