@@ -5,7 +5,7 @@ What Envoy would reject is refused at the edge, where somebody is there to read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from meshwright.graph.references import ROUTE_TYPES
@@ -30,6 +30,7 @@ HTTP_RETRY_EVENTS: Final = ("server-error", "gateway-error", "client-error", "st
 def find_field_violations(resource: Resource) -> list[Violation]:
     """Why a specification, valid by the model, can't be carried out; empty where it can."""
     found = [*_walk(resource.spec, "spec", "")]
+    found += _health_check_violations(resource.spec.get("listeners", ()))
     found += _log_violations(resource.spec.get("logging", {}).get("accessLog", {}))
     if resource.key.kind in (Kind.ROUTE, Kind.GATEWAY_ROUTE):
         for kind in ROUTE_TYPES:
@@ -106,6 +107,15 @@ def _header_name(text: str) -> Iterator[str]:
 def _http_retry_event(text: str) -> Iterator[str]:
     if text not in HTTP_RETRY_EVENTS:
         yield f"must be one of {', '.join(HTTP_RETRY_EVENTS)}, got {text!r}"
+
+
+def _health_check_violations(listeners: Sequence[Mapping[str, Any]]) -> Iterator[Violation]:
+    for position, listener in enumerate(listeners):
+        check: Mapping[str, Any] = listener.get("healthCheck", {})
+        # "For any other protocol, this value is ignored" (botocore's model, HealthCheckPolicy.path).
+        if "path" in check and check["protocol"] in ("http", "http2"):
+            field = f"spec.listeners[{position}].healthCheck.path"
+            yield from (Violation(field, each) for each in _path(check["path"]))
 
 
 def _log_violations(access_log: Mapping[str, Any]) -> Iterator[Violation]:

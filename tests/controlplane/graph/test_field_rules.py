@@ -242,3 +242,18 @@ def test_a_grpc_health_check_of_a_listener_without_http2():
         "spec.listeners[0].healthCheck.protocol must be http or tcp for a listener with protocol "
         "http, got grpc"
     )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "violations"),
+    [
+        ("http", ["spec.listeners[0].healthCheck.path must begin with a slash, got ''"]),
+        ("tcp", []),
+    ],
+)
+def test_a_health_check_path_counts_for_http(protocol: str, violations: list[str]):
+    spec = node_spec("red")
+    spec["listeners"][0]["healthCheck"] = {"protocol": protocol, "path": ""}
+    node = build_resource(Kind.VIRTUAL_NODE, "red", spec)
+
+    assert [f"{each.field} {each.message}" for each in find_field_violations(node)] == violations
