@@ -112,7 +112,7 @@ def _http_retry_event(text: str) -> Iterator[str]:
 def _health_check_violations(listeners: Sequence[Mapping[str, Any]]) -> Iterator[Violation]:
     for position, listener in enumerate(listeners):
         check: Mapping[str, Any] = listener.get("healthCheck", {})
-        # "For any other protocol, this value is ignored" (botocore's model, HealthCheckPolicy.path).
+        # For other protocols it is ignored (botocore's model, HealthCheckPolicy.path).
         if "path" in check and check["protocol"] in ("http", "http2"):
             field = f"spec.listeners[{position}].healthCheck.path"
             yield from (Violation(field, each) for each in _path(check["path"]))
