@@ -57,6 +57,14 @@ def _report(name: str, tables: Sequence[Table], *, write: bool) -> None:
         write_section(report, CHECKOUT / "docs" / "benchmarks.md")
 
 
+@bench_app.command("translate")
+def bench_translate(*, write: WriteOption = False) -> None:
+    """Time and allocations of the translation, per proxy and per changed route, as meshes grow."""
+    from benchmarks.translate import measure
+
+    _report("translate", measure(), write=write)
+
+
 def enter_environment(components: Collection[Component]) -> Prepared:
     """Prepare components and tell this process and its children of them."""
     prepared = prepare(components)

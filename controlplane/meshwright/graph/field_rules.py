@@ -60,7 +60,7 @@ def _walk(value: Any, field: str, name: str) -> Iterator[Violation]:
 
 
 def _duration(duration: Mapping[str, Any], field: str, name: str) -> Iterator[Violation]:
-    if duration.keys() != {"value", "unit"}:
+    if not {"value", "unit"} <= duration.keys():
         yield Violation(field, "needs value and unit")
         return
     seconds = duration["value"] / (1000 if duration["unit"] == "ms" else 1)

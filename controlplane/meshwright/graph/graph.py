@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from immutables import Map, MapMutation
+
 from meshwright.graph.references import references_of
 from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey, mesh_resource_key
 from meshwright.store import Change, MeshHead, MeshState
 
 _NOBODY: frozenset[ResourceKey] = frozenset()
+_Index = Map[ResourceKey, frozenset[ResourceKey]]
+_OpenIndex = MapMutation[ResourceKey, frozenset[ResourceKey]]
 PROXY_KINDS = frozenset({Kind.VIRTUAL_NODE, Kind.VIRTUAL_GATEWAY})
 
 
@@ -37,15 +41,15 @@ class Graph:
     """
 
     head: MeshHead
-    resources: Mapping[ResourceKey, Resource]
-    children: Mapping[ResourceKey, frozenset[ResourceKey]]
-    referrers: Mapping[ResourceKey, frozenset[ResourceKey]]
+    resources: Map[ResourceKey, Resource]
+    children: _Index
+    referrers: _Index
     counts: Mapping[Kind, int]
 
     @classmethod
     def empty(cls, mesh: MeshKey) -> Graph:
         """The graph of a mesh that does not exist."""
-        return cls(MeshHead(mesh, 0, 0.0), {}, {}, {}, {})
+        return cls(MeshHead(mesh, 0, 0.0), Map(), Map(), Map(), {})
 
     @classmethod
     def from_state(cls, state: MeshState) -> Graph:
@@ -56,11 +60,11 @@ class Graph:
     def with_changes(self, head: MeshHead, changes: Iterable[Change]) -> Graph:
         """The graph after changes; this one stays as it is.
 
-        The cost beside three shallow copies is that of the changed resources alone.
+        The two share what did not change, so that the cost is that of the changed resources alone.
         """
-        resources = dict(self.resources)
-        children = dict(self.children)
-        referrers = dict(self.referrers)
+        resources = self.resources.mutate()
+        children = self.children.mutate()
+        referrers = self.referrers.mutate()
         counts = Counter(self.counts)
         for key, resource in ((change.key, change.resource) for change in changes):
             old = resources.pop(key, None)
@@ -73,9 +77,9 @@ class Graph:
                 counts[key.kind] += 1
         return Graph(
             head,
-            MappingProxyType(resources),
-            MappingProxyType(children),
-            MappingProxyType(referrers),
+            resources.finish(),
+            children.finish(),
+            referrers.finish(),
             MappingProxyType(counts),
         )
 
@@ -144,8 +148,8 @@ class Graph:
 
 def _link(
     resource: Resource,
-    children: dict[ResourceKey, frozenset[ResourceKey]],
-    referrers: dict[ResourceKey, frozenset[ResourceKey]],
+    children: _OpenIndex,
+    referrers: _OpenIndex,
 ) -> None:
     parent = resource.key.parent_key
     if parent is not None and parent.kind is not Kind.MESH:
@@ -156,8 +160,8 @@ def _link(
 
 def _unlink(
     resource: Resource,
-    children: dict[ResourceKey, frozenset[ResourceKey]],
-    referrers: dict[ResourceKey, frozenset[ResourceKey]],
+    children: _OpenIndex,
+    referrers: _OpenIndex,
 ) -> None:
     parent = resource.key.parent_key
     if parent is not None and parent.kind is not Kind.MESH:
@@ -166,9 +170,7 @@ def _unlink(
         _discard(referrers, target, resource.key)
 
 
-def _discard(
-    index: dict[ResourceKey, frozenset[ResourceKey]], key: ResourceKey, member: ResourceKey
-) -> None:
+def _discard(index: _OpenIndex, key: ResourceKey, member: ResourceKey) -> None:
     left = index[key] - {member}
     if left:
         index[key] = left

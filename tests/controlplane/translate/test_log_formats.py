@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from meshwright.graph import Graph
@@ -39,7 +41,7 @@ REFUSED = (
 )
 
 
-def node_with(log_format: dict[str, object]) -> Resource:
+def node_with(log_format: Mapping[str, object]) -> Resource:
     spec = node_spec("front")
     spec["logging"] = {"accessLog": {"file": {"path": "/dev/stdout", "format": log_format}}}
     return build_resource(Kind.VIRTUAL_NODE, "front", spec)
