@@ -68,11 +68,13 @@ def test_a_reference_to_what_is_not_there_yet_is_followed_once_it_is(graph: Grap
 
 
 def test_changes_leave_the_earlier_graph_as_it_was(graph: Graph):
-    before = (dict(graph.resources), dict(graph.children), dict(graph.referrers))
+    def indexes() -> tuple[object, ...]:
+        return dict(graph.resources), dict(graph.children), dict(graph.referrers)
 
+    before = indexes()
     graph.with_changes(MeshHead(DEMO, 8, 2.0), [Change(ROUTE, None)])
 
-    assert (graph.resources, graph.children, graph.referrers) == before
+    assert indexes() == before
 
 
 def test_changes_one_by_one_lead_to_the_graph_of_the_whole(graph: Graph):
