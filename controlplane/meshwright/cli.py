@@ -165,6 +165,15 @@ def serve_command(
             "--xds asks for certificates.",
         ),
     ] = None,
+    xds_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_HOST",
+            metavar="HOST[:PORT]",
+            help="By what name and port proxies reach ADS (no port means 443), for streams that "
+            "are signed with an access key, as AWS's Envoy image does; may be repeated.",
+        ),
+    ] = None,
     xds_connection_seconds: Annotated[
         float,
         typer.Option(
@@ -269,7 +278,8 @@ def serve_command(
             access=access,
             xds_connection_seconds=xds_connection_seconds,
             proxies=ProxySettings(
-                *(xds_tls_certificate, xds_tls_key, xds_client_ca, xds_identities, xds_tokens)
+                *(xds_tls_certificate, xds_tls_key, xds_client_ca, xds_identities, xds_tokens),
+                hosts=xds_host or (),
             ),
             limits=limits,
             quotas=parse_quotas(quotas),

@@ -1,7 +1,8 @@
-"""Who decides which proxy gets which resource's configuration: by certificate or by token.
+"""Who decides which proxy gets which resource's configuration, and by what.
 
     a client certificate -> CertificateGate
     Bearer ...           -> TokenGate
+    AWS4-HMAC-SHA256 ... -> SignatureGate
 
 A stream of which the transport has verified a certificate is judged by that alone.
 """
@@ -9,8 +10,15 @@ A stream of which the transport has verified a certificate is judged by that alo
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
+from meshwright.access.canonical import RequestHead
+from meshwright.access.errors import AccessError, invalid_signature
+from meshwright.access.keys import AccessKey, Keys
+from meshwright.access.permissions import Caller
+from meshwright.access.signatures import check_signature, check_time, parse_claim
 from meshwright.access.tokens import TokenError, Tokens
 from meshwright.model.resources import ResourceKey, mesh_resource_key, parse_resource_id
 from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError
@@ -99,6 +107,78 @@ class TokenGate:
         return Admission(f"token {grant.token_id}", find_fault)
 
 
+class SignatureGate:
+    """Admits a proxy whose stream is signed (AWS Signature Version 4) with an access key.
+
+    So do AWS's own Envoy image and agent. What they sign is a POST without a body, with the host
+    that their channel is for (Envoy's `AwsIamHeaderAuthenticator::buildMessageToSign`). gRPC for
+    Python does not tell a server which host was asked for, so the operator says which may be.
+
+    Args:
+        keys: The access keys; None without any.
+        hosts: By what proxies reach ADS: `HOST:PORT`, or `HOST` where the port is 443.
+        clock: The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        keys: Keys | None,
+        hosts: Sequence[str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._keys = keys
+        self._hosts = hosts
+        self._clock = clock
+
+    def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
+        """Let a proxy have the configuration of a resource.
+
+        Raises:
+            NotAdmittedError: Its signature is not good, or its key is not for the mesh.
+        """
+        if self._keys is None or not self._hosts:
+            raise NotAdmittedError(
+                "signed streams are taken where there are access keys and --xds-host says by what "
+                "name and port proxies reach ADS",
+                is_known=False,
+            )
+        try:
+            access_key = self._identify(self._keys, credentials)
+        except AccessError as error:
+            raise NotAdmittedError(error.message, is_known=False) from None
+        key_id = access_key.access_key_id
+        if not _covers(access_key, key):
+            raise NotAdmittedError(f"its access key {key_id} is not for {key.path}", is_known=True)
+        keys = self._keys
+
+        def find_fault() -> str | None:
+            current = keys.find(key_id)
+            if current is None or current.secret_access_key != access_key.secret_access_key:
+                return f"its access key {key_id} was removed"
+            return None if _covers(current, key) else f"its access key {key_id} is not for it now"
+
+        return Admission(f"access key {key_id}", find_fault)
+
+    def _identify(self, keys: Keys, credentials: Credentials) -> AccessKey:
+        heads = [_render_head(credentials, host) for host in self._hosts]
+        claim = parse_claim(heads[0])
+        access_key = keys.find(claim.access_key_id)
+        if access_key is None:
+            raise invalid_signature(f"this control plane has no access key {claim.access_key_id!r}")
+        check_time(claim, self._clock())
+        refusal = None
+        for head in heads:
+            try:
+                check_signature(head, claim, access_key.secret_access_key, b"")
+            except AccessError as error:
+                refusal = error
+            else:
+                return access_key
+        raise invalid_signature(
+            f"{refusal}; the host must be signed as one of --xds-host: {', '.join(self._hosts)}"
+        )
+
+
 class ProxyGate:
     """Lets each proxy be judged by the kind of credential that it shows.
 
@@ -123,7 +203,7 @@ class ProxyGate:
         if gate is None:
             raise NotAdmittedError(
                 "expected metadata authorization: Bearer TOKEN, with a token of `meshwright token "
-                f"issue --for {key.path}`",
+                f"issue --for {key.path}`, or a signature (AWS Signature Version 4)",
                 is_known=False,
             )
         return gate.admit(credentials, key)
@@ -133,3 +213,11 @@ def find_authorization(credentials: Credentials) -> str:
     """The one value of a stream's `authorization` metadata; empty without exactly one."""
     values = [value for name, value in credentials.metadata if name == "authorization"]
     return values[0] if len(values) == 1 else ""
+
+
+def _covers(access_key: AccessKey, key: ResourceKey) -> bool:
+    return Caller(access_key.account_id, access_key).may_see(key.mesh)
+
+
+def _render_head(credentials: Credentials, host: str) -> RequestHead:
+    return RequestHead("POST", credentials.path, "", [("host", host), *credentials.metadata])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,9 @@ import yaml
 
 from meshwright.access.certificates import Certificate, Pem
 from meshwright.access.errors import AccessSettingsError
-from meshwright.access.gates import CertificateGate, ProxyGate, TokenGate
+from meshwright.access.gates import CertificateGate, ProxyGate, SignatureGate, TokenGate
+from meshwright.access.keys import Keys
+from meshwright.access.signatures import ALGORITHM
 from meshwright.access.tokens import Tokens
 from meshwright.model.resources import ResourceKey, parse_resource_id
 from meshwright.xds.admission import Gate, OpenGate
@@ -26,6 +29,7 @@ class ProxySettings:
         tls_key: The certificate's private key.
         client_authorities: Who signs the certificates that proxies must show.
         token_address: `HOST:PORT` for proxies with tokens, where `--xds` asks for certificates.
+        hosts: By what name and port proxies reach ADS, which signed streams need.
         identities: Which resource a certificate's SPIFFE id is for, where its path does not say.
     """
 
@@ -34,6 +38,7 @@ class ProxySettings:
     client_authorities: Path | None = None
     identities: Path | None = None
     token_address: str | None = None
+    hosts: Sequence[str] = ()
 
     def open_certificate(self) -> Certificate | None:
         """The configured certificate, or None without TLS.
@@ -56,12 +61,13 @@ class ProxySettings:
             return None
         return Certificate(self.tls_certificate, self.tls_key, self.client_authorities)
 
-    def open_gate(self, account_id: str, tokens: Tokens) -> Gate:
+    def open_gate(self, account_id: str, tokens: Tokens, keys: Keys | None) -> Gate:
         """Who decides whether a proxy is let in.
 
         Args:
             account_id: The owner of meshes that an identity names without one.
             tokens: The tokens that were issued.
+            keys: The access keys that streams may be signed with.
 
         Raises:
             AccessSettingsError: The file of identities can't be used.
@@ -71,7 +77,10 @@ class ProxySettings:
         identities = None
         if self.identities is not None:
             identities = read_identities(self.identities, account_id)
-        return ProxyGate(CertificateGate(account_id, identities), {"Bearer": TokenGate(tokens)})
+        return ProxyGate(
+            CertificateGate(account_id, identities),
+            {"Bearer": TokenGate(tokens), ALGORITHM: SignatureGate(keys, self.hosts)},
+        )
 
     def require_safe(self, address: str, *, is_loopback: bool) -> None:
         """Check that no stranger gets configuration at the address of ADS.

@@ -23,7 +23,7 @@ SERVICE: Final = "appmesh"
 SKEW: Final = timedelta(minutes=5)
 """How far a client's clock may be from this one, as AWS has it."""
 
-_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _TERMINATOR: Final = "aws4_request"
 _TIMESTAMP: Final = "%Y%m%dT%H%M%SZ"
 _UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
@@ -130,7 +130,7 @@ def check_signature(head: RequestHead, claim: Claim, secret: str, body: bytes) -
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = _hmac(key, part)
-    expected = _hmac(key, f"{_ALGORITHM}\n{signed_at}\n{scope}\n{digest}").hex()
+    expected = _hmac(key, f"{ALGORITHM}\n{signed_at}\n{scope}\n{digest}").hex()
     if not hmac.compare_digest(expected, claim.signature):
         raise invalid_signature(
             "The request signature we calculated does not match the signature you provided. Check "
@@ -141,8 +141,8 @@ def check_signature(head: RequestHead, claim: Claim, secret: str, body: bytes) -
 
 def _parse_header(head: RequestHead, text: str) -> Claim:
     algorithm, _, rest = text.strip().partition(" ")
-    if algorithm != _ALGORITHM:
-        raise incomplete_signature(f"Authorization: must begin with {_ALGORITHM}")
+    if algorithm != ALGORITHM:
+        raise incomplete_signature(f"Authorization: must begin with {ALGORITHM}")
     parts = dict[str, str]()
     for part in rest.split(","):
         name, _, value = part.strip().partition("=")
@@ -179,8 +179,8 @@ def _parse_header_time(head: RequestHead) -> datetime:
 
 def _parse_query(head: RequestHead) -> Claim:
     query = _authentication_parameters(head)
-    if query["X-Amz-Algorithm"] != _ALGORITHM:
-        raise incomplete_signature(f"X-Amz-Algorithm: must be {_ALGORITHM}")
+    if query["X-Amz-Algorithm"] != ALGORITHM:
+        raise incomplete_signature(f"X-Amz-Algorithm: must be {ALGORITHM}")
     expires = query["X-Amz-Expires"]
     if not re.fullmatch(r"[0-9]{1,6}", expires) or not 1 <= int(expires) <= _MAX_EXPIRES:
         raise incomplete_signature(f"X-Amz-Expires: must be 1 to {_MAX_EXPIRES} seconds")

@@ -30,11 +30,13 @@ class Credentials:
         spiffe_id: The one SPIFFE id of its client certificate, which the transport has verified,
             or None.
         has_certificate: Whether the transport has verified a client certificate.
+        path: The path of its method, which a signature covers.
         metadata: The names and values that it was opened with.
     """
 
     spiffe_id: str | None = None
     has_certificate: bool = False
+    path: str = ""
     metadata: Sequence[tuple[str, str]] = ()
 
 

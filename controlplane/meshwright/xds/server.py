@@ -25,6 +25,11 @@ SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 MAX_SUBSCRIPTIONS: Final = 10_000
 """How many types and names one stream may ask for; a proxy needs a few for each backend."""
 
+_METHODS: Final = (
+    ("DeltaAggregatedResources", parse_delta_request, Delta),
+    ("StreamAggregatedResources", parse_sotw_request, StateOfTheWorld),
+)
+
 _OPTIONS: Final = (
     # App Mesh's Envoy image pings every 10 s, with or without data; that must not be punished.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -73,12 +78,10 @@ class XdsServer:
                 grpc.method_handlers_generic_handler(
                     SERVICE,
                     {
-                        "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(
-                            self._handler(parse_delta_request, Delta)
-                        ),
-                        "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(
-                            self._handler(parse_sotw_request, StateOfTheWorld)
-                        ),
+                        name: grpc.stream_stream_rpc_method_handler(
+                            self._handler(f"/{SERVICE}/{name}", parse, dialect)
+                        )
+                        for name, parse, dialect in _METHODS
                     },
                 ),
             )
@@ -108,10 +111,13 @@ class XdsServer:
             exchange.end_if_unwelcome()
 
     def _handler(
-        self, parse: Callable[[bytes], Request], dialect: Callable[[], Dialect]
+        self, path: str, parse: Callable[[bytes], Request], dialect: Callable[[], Dialect]
     ) -> Callable[[Any, Any], Any]:
         async def serve(_: Any, context: Any) -> None:
-            exchange = _Exchange(self._distribution, self._account_id, self._gate, parse, context)
+            credentials = _read_credentials(context, path)
+            exchange = _Exchange(
+                self._distribution, self._account_id, self._gate, credentials, parse, context
+            )
             self._exchanges.add(exchange)
             try:
                 await exchange.run(dialect())
@@ -129,12 +135,14 @@ class _Exchange:
         distribution: Distribution,
         account_id: str,
         gate: Gate,
+        credentials: Credentials,
         parse: Callable[[bytes], Request],
         context: Any,
     ) -> None:
         self._distribution = distribution
         self._account_id = account_id
         self._gate = gate
+        self._credentials = credentials
         self._parse = parse
         self._context = context
         self._peer = str(context.peer())
@@ -175,7 +183,7 @@ class _Exchange:
         self._node_id = node.id
         try:
             proxy = self._parse_proxy(node)
-            self._admission = self._gate.admit(_read_credentials(self._context), proxy.key)
+            self._admission = self._gate.admit(self._credentials, proxy.key)
             return self._distribution.connect(
                 proxy,
                 node,
@@ -262,12 +270,13 @@ class _Exchange:
             self._stirred.clear()
 
 
-def _read_credentials(context: Any) -> Credentials:
+def _read_credentials(context: Any, path: str) -> Credentials:
     """What the handshake has proven; gRPC tells a SPIFFE id only where it is the only URI."""
     proven = context.auth_context()
     spiffe_ids = proven.get("peer_spiffe_id", ())
     return Credentials(
         spiffe_id=spiffe_ids[0].decode() if len(spiffe_ids) == 1 else None,
         has_certificate="x509_pem_cert" in proven,
+        path=path,
         metadata=tuple((name, str(value)) for name, value in context.invocation_metadata()),
     )

@@ -28,15 +28,15 @@ Metadata = Sequence[tuple[str, str]]
 
 def tls_flags(folder: Path) -> tuple[str | Path, ...]:
     """Issue the server's certificate to files, and the flags that serve ADS with it."""
-    issued = AUTHORITY.issue_cert("127.0.0.1")
+    issued = AUTHORITY.issue_cert("127.0.0.1", "mesh.example.com")
     issued.private_key_pem.write_to_path(folder / "tls.key")
     issued.cert_chain_pems[0].write_to_path(folder / "tls.pem")
     return ("--xds-tls-certificate", folder / "tls.pem", "--xds-tls-key", folder / "tls.key")
 
 
-def make_demo(server: Server) -> None:
+def make_demo(server: Server, key_id: str = "any", secret: str = "any") -> None:
     """Make the mesh `demo` with the virtual nodes `front` and `back`."""
-    client = server.client("any", "any")
+    client = server.client(key_id, secret)
     client.create_mesh(meshName="demo")
     for name in ("front", "back"):
         client.create_virtual_node(meshName="demo", virtualNodeName=name, spec={})
@@ -81,14 +81,19 @@ def asking(
     *,
     metadata: Metadata = (),
     pair: tuple[bytes, bytes] | None = None,
+    call: grpc.CallCredentials | None = None,
+    host: str | None = None,
     secure: bool = True,
     delta: bool = True,
 ) -> Generator[Asking]:
-    """Open a stream over TLS, with a client's key and certificate if given, or without TLS."""
+    """Open a stream over TLS, with credentials if given, or without TLS."""
     if secure:
         key, chain = pair or (None, None)
         credentials = grpc.ssl_channel_credentials(AUTHORITY.cert_pem.bytes(), key, chain)
-        channel = grpc.secure_channel(address, credentials)
+        if call is not None:
+            credentials = grpc.composite_channel_credentials(credentials, call)
+        authority = () if host is None else (("grpc.default_authority", host),)
+        channel = grpc.secure_channel(address, credentials, authority)
     else:
         channel = grpc.insecure_channel(address)
     with channel:
