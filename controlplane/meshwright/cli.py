@@ -30,6 +30,7 @@ from meshwright.store_commands import store_app
 from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE
 from meshwright.translate.sent_requests import parse_request
 from meshwright.translate.static import DEFAULT_SDS_SOCKET, StaticSettings
+from meshwright.xds.bounds import Bounds
 
 app = typer.Typer(
     name="meshwright",
@@ -183,6 +184,39 @@ def serve_command(
             "connect again.",
         ),
     ] = 3600.0,
+    xds_streams: Annotated[
+        int,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_STREAMS",
+            min=1,
+            help="How many streams one certificate, token or key may have for one resource.",
+        ),
+    ] = 1_000,
+    xds_connects_per_second: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_CONNECTS_PER_SECOND",
+            min=0.01,
+            help="How fast it may go on opening streams, once as many as it may have came at once.",
+        ),
+    ] = 10.0,
+    xds_patience_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_PATIENCE_SECONDS",
+            min=0.1,
+            help="How long a stream's first request may take to come, and a response to be taken.",
+        ),
+    ] = 30.0,
+    drain_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_DRAIN_SECONDS",
+            min=0,
+            help="How long a stopping process may take to send its proxies elsewhere, 100 a second "
+            "where there is time.",
+        ),
+    ] = 10.0,
     request_seconds: Annotated[
         float,
         typer.Option(
@@ -277,6 +311,8 @@ def serve_command(
             *(api, xds, store or _default_store(), account_id, region),
             access=access,
             xds_connection_seconds=xds_connection_seconds,
+            xds_bounds=Bounds(xds_streams, xds_connects_per_second, xds_patience_seconds),
+            drain_seconds=drain_seconds,
             proxies=ProxySettings(
                 *(xds_tls_certificate, xds_tls_key, xds_client_ca, xds_identities, xds_tokens),
                 hosts=xds_host or (),

@@ -39,6 +39,7 @@ from meshwright.graph.quotas import Quotas
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey
 from meshwright.store import StoreError, open_store
+from meshwright.xds.bounds import Bounds
 from meshwright.xds.distribution import Distribution
 from meshwright.xds.server import XdsServer
 
@@ -66,6 +67,8 @@ class Settings:
         access: Who may call the API, and over what.
         proxies: Which proxies get configuration, and over what.
         xds_connection_seconds: How old a proxy's connection gets, give or take a tenth.
+        xds_bounds: What one proxy's identity and one stream may take.
+        drain_seconds: How long proxies may be handed over when this process is stopped.
         limits: How much the API takes on at once, and how long a client may take.
         quotas: How many resources there may be.
         audit_log: The file that every change is written down in; `-` is standard output.
@@ -81,6 +84,8 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     proxies: ProxySettings = field(default_factory=ProxySettings)
     xds_connection_seconds: float = 3600.0
+    xds_bounds: Bounds = field(default_factory=Bounds)
+    drain_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)
     quotas: Quotas = field(default_factory=Quotas)
     audit_log: str | None = None
@@ -142,6 +147,7 @@ async def serve(settings: Settings) -> None:
                 account_id=settings.account_id,
                 gate=gate,
                 connection_seconds=settings.xds_connection_seconds,
+                bounds=settings.xds_bounds,
             )
             xds_address = _bind_xds(xds, xds_host, xds_port, xds_certificate)
             token_address = _bind_tokens(xds, settings.proxies.token_address, xds_certificate)
@@ -168,7 +174,7 @@ async def serve(settings: Settings) -> None:
                 chore.cancel()
             await cloud_map.close()
             api.should_exit = True
-            await asyncio.gather(serving, xds.stop(_STOP_GRACE_SECONDS))
+            await asyncio.gather(serving, xds.stop(settings.drain_seconds))
     _log.info("stopped")
 
 

@@ -5,25 +5,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import grpc
 import grpc.aio
-import structlog
 
-from meshwright.translate import Proxy, parse_proxy
-from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError, OpenGate
-from meshwright.xds.distribution import Connection, Distribution, UnknownProxyError
+from meshwright.xds.admission import Credentials, Gate, OpenGate
+from meshwright.xds.bounds import Bounds, Turnstile
+from meshwright.xds.distribution import Distribution
+from meshwright.xds.exchange import Exchange
 from meshwright.xds.stream import Delta, Dialect, StateOfTheWorld
-from meshwright.xds.wire import Node, Request, parse_delta_request, parse_sotw_request
-
-_log = structlog.get_logger("meshwright.xds")
+from meshwright.xds.wire import Request, parse_delta_request, parse_sotw_request
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
-MAX_SUBSCRIPTIONS: Final = 10_000
-"""How many types and names one stream may ask for; a proxy needs a few for each backend."""
+_HANDED_OVER_PER_SECOND: Final = 100
+"""How many proxies a stopping server sends elsewhere in a second, where it has the time."""
 
 _METHODS: Final = (
     ("DeltaAggregatedResources", parse_delta_request, Delta),
@@ -53,6 +52,7 @@ class XdsServer:
         gate: Who decides which proxy gets what; without one, all get what they ask for.
         connection_seconds: How old a connection gets, give or take a tenth, which keeps proxies
             that came together from going together.
+        bounds: What one identity and one stream may take.
     """
 
     def __init__(
@@ -62,11 +62,13 @@ class XdsServer:
         account_id: str,
         gate: Gate | None = None,
         connection_seconds: float = 3600.0,
+        bounds: Bounds | None = None,
     ) -> None:
         self._distribution = distribution
         self._account_id = account_id
         self._gate = gate or OpenGate()
-        self._exchanges: set[_Exchange] = set()
+        self._turnstile = Turnstile(bounds or Bounds())
+        self._exchanges: set[Exchange] = set()
         self._server = grpc.aio.server(
             options=(
                 *_OPTIONS,
@@ -102,8 +104,22 @@ class XdsServer:
         await self._server.start()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Stop taking streams, and end those that are open after a while."""
-        await self._server.stop(grace_seconds)
+        """Take no more streams, and end those that are open one after another.
+
+        So their proxies come to another control plane one after another too, and not all at once.
+
+        Args:
+            grace_seconds: How long that may take.
+        """
+        stopping = asyncio.create_task(self._server.stop(grace_seconds))
+        exchanges = list(self._exchanges)
+        random.shuffle(exchanges)
+        loop = asyncio.get_running_loop()
+        for delay, exchange in zip(
+            plan_handover(len(exchanges), grace_seconds), exchanges, strict=True
+        ):
+            loop.call_later(delay, _hand_over, exchange)
+        await stopping
 
     def end_unwelcome(self) -> None:
         """End the streams of proxies that would not be let in any more."""
@@ -115,8 +131,14 @@ class XdsServer:
     ) -> Callable[[Any, Any], Any]:
         async def serve(_: Any, context: Any) -> None:
             credentials = _read_credentials(context, path)
-            exchange = _Exchange(
-                self._distribution, self._account_id, self._gate, credentials, parse, context
+            exchange = Exchange(
+                self._distribution,
+                self._account_id,
+                self._gate,
+                self._turnstile,
+                credentials,
+                parse,
+                context,
             )
             self._exchanges.add(exchange)
             try:
@@ -127,147 +149,25 @@ class XdsServer:
         return serve
 
 
-class _Exchange:
-    """One stream: a reader that feeds an inbox, and a loop that empties it and writes."""
+def plan_handover(streams: int, grace_seconds: float) -> Sequence[float]:
+    """After how many seconds each stream of a stopping server is ended.
 
-    def __init__(
-        self,
-        distribution: Distribution,
-        account_id: str,
-        gate: Gate,
-        credentials: Credentials,
-        parse: Callable[[bytes], Request],
-        context: Any,
-    ) -> None:
-        self._distribution = distribution
-        self._account_id = account_id
-        self._gate = gate
-        self._credentials = credentials
-        self._parse = parse
-        self._context = context
-        self._peer = str(context.peer())
-        self._inbox: asyncio.Queue[Request] = asyncio.Queue(maxsize=64)
-        self._stirred = asyncio.Event()
-        self._ended = False
-        self._admission = Admission()
-        self._node_id = ""
-        self._end: tuple[grpc.StatusCode, str] | None = None
+    Args:
+        streams: How many there are.
+        grace_seconds: Until when all must have ended, with a tenth of it to spare.
+    """
+    if not streams:
+        return ()
+    pause = min(1 / _HANDED_OVER_PER_SECOND, grace_seconds * 0.9 / streams)
+    return [pause * number for number in range(streams)]
 
-    async def run(self, dialect: Dialect) -> None:
-        first = await self._read()
-        if first is None:
-            return
-        connection = await self._admit(first, dialect)
-        reader = asyncio.create_task(self._fill_inbox())
-        try:
-            self._receive(connection, first)
-            await self._serve(connection)
-        finally:
-            reader.cancel()
-            self._distribution.disconnect(connection)
-        if self._end is not None:
-            await self._context.abort(*self._end)
 
-    async def _read(self) -> Request | None:
-        data = await self._context.read()
-        if data is grpc.aio.EOF:
-            return None
-        try:
-            return self._parse(data)
-        except ValueError as error:
-            await self._context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            raise
-
-    async def _admit(self, first: Request, dialect: Dialect) -> Connection:
-        node = first.node or Node("", {}, "")
-        self._node_id = node.id
-        try:
-            proxy = self._parse_proxy(node)
-            self._admission = self._gate.admit(self._credentials, proxy.key)
-            return self._distribution.connect(
-                proxy,
-                node,
-                self._peer,
-                dialect,
-                wake=self._stirred.set,
-                close=self._close,
-            )
-        except NotAdmittedError as error:
-            status = grpc.StatusCode
-            code = status.PERMISSION_DENIED if error.is_known else status.UNAUTHENTICATED
-            reason = f"node id {node.id!r}: {error}"
-        except UnknownProxyError as error:
-            code, reason = grpc.StatusCode.NOT_FOUND, f"node id {node.id!r}: {error}"
-        except ValueError as error:
-            code, reason = grpc.StatusCode.INVALID_ARGUMENT, f"node id {node.id!r}: {error}"
-        _log.warning("proxy_refused", node_id=node.id, peer=self._peer, reason=reason)
-        await self._context.abort(code, reason)
-        raise AssertionError("abort raises")
-
-    def _parse_proxy(self, node: Node) -> Proxy:
-        return parse_proxy(node.id, node.metadata, account_id=self._account_id)
-
-    def end_if_unwelcome(self) -> None:
-        """End the stream if its proxy would not be let in any more."""
-        fault = self._admission.find_fault()
-        if fault is not None and self._end is None:
-            self._refuse(grpc.StatusCode.UNAUTHENTICATED, fault)
-
-    def _refuse(self, code: grpc.StatusCode, reason: str) -> None:
-        _log.warning("proxy_refused", node_id=self._node_id, peer=self._peer, reason=reason)
-        self._end = (code, reason)
-        self._stirred.set()
-
-    def _close(self, reason: str) -> None:
-        self._end = (grpc.StatusCode.NOT_FOUND, reason)
-        self._stirred.set()
-
-    def _receive(self, connection: Connection, request: Request) -> None:
-        said = request.node.id if request.node is not None else ""
-        if said not in ("", connection.node.id):
-            code = grpc.StatusCode.INVALID_ARGUMENT
-            reason = f"node id {said!r}: this stream is for {connection.node.id!r}; open another"
-        else:
-            self._distribution.receive(connection, request)
-            if connection.stream.count_subscriptions() <= MAX_SUBSCRIPTIONS:
-                return
-            code = grpc.StatusCode.RESOURCE_EXHAUSTED
-            reason = f"a stream may ask for {MAX_SUBSCRIPTIONS} types and names at most"
-        self._refuse(code, reason)
-
-    async def _fill_inbox(self) -> None:
-        try:
-            while (request := await self._read()) is not None:
-                await self._inbox.put(request)
-                self._stirred.set()
-        finally:
-            self._ended = True
-            self._stirred.set()
-
-    async def _serve(self, connection: Connection) -> None:
-        """Take requests and send what is due, until either side ends it."""
-        while self._end is None:
-            while self._end is None and not self._inbox.empty():
-                self._receive(connection, self._inbox.get_nowait())
-            if self._end is not None:
-                return
-            for response in connection.stream.next_responses():
-                await self._context.write(response.data)
-                _log.info(
-                    "push",
-                    resource=connection.arn,
-                    peer=self._peer,
-                    type=response.type_url.rpartition(".")[2],
-                    sent=[each.name for each in response.update.changed],
-                    versions={each.name: each.version for each in response.update.changed},
-                    removed=list(response.update.removed),
-                    revision=connection.stream.target.revision,
-                    nonce=response.nonce,
-                )
-            if self._ended and self._inbox.empty():
-                return
-            await self._stirred.wait()
-            self._stirred.clear()
+def _hand_over(exchange: Exchange) -> None:
+    exchange.end(
+        grpc.StatusCode.UNAVAILABLE,
+        "this control plane is stopping: connect again",
+        is_refusal=False,
+    )
 
 
 def _read_credentials(context: Any, path: str) -> Credentials:

@@ -64,6 +64,10 @@ class Server:
         records = [LogRecord.parse(line) for line in complete.splitlines()]
         return [record for record in records if record.event == event]
 
+    def stderr(self) -> str:
+        """Everything that it has written to standard error."""
+        return self._log.read_text()
+
     def url(self, scheme: str = "http") -> str:
         """The endpoint for clients."""
         host, port = self.address

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -13,6 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tests.controlplane.access.ads import CLUSTER, FRONT, ads_address, asking, make_demo
 from tests.controlplane.access.serving import Server, serving
+from tests.controlplane.xds.raw import RawStream, first_request
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,20 @@ def test_a_connection_ends_at_its_age(server: Server):
         error = stream.expect_end()
 
     assert error.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_later_request_that_is_none_ends_its_stream_and_nothing_else(server: Server):
+    with grpc.insecure_channel(ads_address(server)) as channel:
+        stream = RawStream(channel)
+        stream.send(first_request())
+        next(stream.responses)
+        stream.send(b"\xff")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stream.responses)
+        stream.send(None)
+
+    error: Any = caught.value
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "never retrieved" not in server.stderr()
+    reasons = [each.fields["reason"] for each in server.records("proxy_refused")]
+    assert "the bytes are no envoy.service.discovery.v3.DeltaDiscoveryRequest" in reasons
