@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -54,12 +54,21 @@ class Asking:
     Iterating `responses` gives what the server sends; `send` sends further requests.
     """
 
-    def __init__(self, channel: Any, node_id: str, metadata: Metadata, *, delta: bool) -> None:
+    def __init__(
+        self,
+        channel: Any,
+        node_id: str,
+        metadata: Metadata,
+        held: Mapping[str, str] | None,
+        *,
+        delta: bool,
+    ) -> None:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
         kind = discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest
         method = stub.DeltaAggregatedResources if delta else stub.StreamAggregatedResources
-        self.send(kind(type_url=CLUSTER, node=base_pb2.Node(id=node_id)))
+        more = {} if held is None else {"initial_resource_versions": held}
+        self.send(kind(type_url=CLUSTER, node=base_pb2.Node(id=node_id), **more))
         requests = iter(self._requests.get, None)
         self.responses = method(requests, timeout=TIMEOUT, metadata=metadata)
 
@@ -85,8 +94,12 @@ def asking(
     host: str | None = None,
     secure: bool = True,
     delta: bool = True,
+    held: Mapping[str, str] | None = None,
 ) -> Generator[Asking]:
-    """Open a stream over TLS, with credentials if given, or without TLS."""
+    """Open a stream over TLS, with credentials if given, or without TLS.
+
+    `held` are the versions of clusters that a delta proxy has from an earlier stream.
+    """
     if secure:
         key, chain = pair or (None, None)
         credentials = grpc.ssl_channel_credentials(AUTHORITY.cert_pem.bytes(), key, chain)
@@ -97,7 +110,7 @@ def asking(
     else:
         channel = grpc.insecure_channel(address)
     with channel:
-        stream = Asking(channel, node_id, metadata, delta=delta)
+        stream = Asking(channel, node_id, metadata, held, delta=delta)
         try:
             yield stream
         finally:

@@ -12,9 +12,14 @@ from typing import Any
 
 import grpc
 import pytest
+from envoy.service.discovery.v3 import discovery_pb2
 
-from tests.controlplane.access.ads import ads_address, asking, make_demo
+from pytest_meshwright.control_plane import ControlPlane
+from pytest_meshwright.processes import ProcessGroup
+from pytest_meshwright.waiting import wait_until
+from tests.controlplane.access.ads import CLUSTER, Asking, ads_address, asking, make_demo
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
+from tests.controlplane.meshes import node_spec, service_spec
 from tests.controlplane.xds.raw import RawStream
 
 PATIENCE = 2.0
@@ -25,8 +30,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A control plane of little patience."""
     folder = tmp_path_factory.mktemp("faults")
     with serving(folder, "--xds-patience-seconds", str(PATIENCE)) as server:
-        make_demo(server)
+        client = server.client("any", "any")
+        make_mesh(client)
+        client.close()
         yield server
+
+
+@pytest.fixture
+def appmesh(server: Server) -> Iterator[Any]:
+    """A boto3 client of it."""
+    client = server.client("any", "any")
+    yield client
+    client.close()
 
 
 def test_a_stream_without_a_first_request_is_ended(server: Server):
@@ -88,3 +103,77 @@ def test_a_stopping_server_tells_its_proxies_to_connect_again(tmp_path: Path):
     assert {error.details() for error in errors} == {
         "this control plane is stopping: connect again"
     }
+
+
+def test_a_proxy_that_never_acknowledges_holds_nobody_up(server: Server, appmesh: Any):
+    with (
+        asking(ads_address(server), secure=False) as silent,
+        asking(ads_address(server), secure=False) as good,
+    ):
+        next(silent.responses)
+        answer(good, next(good.responses))
+        set_backend(appmesh, "one")
+        assert names_in(next(good.responses)) == {"cds_egress_demo_one_http_8080"}
+
+
+def test_what_is_rejected_is_not_sent_again_and_what_comes_after_is(server: Server, appmesh: Any):
+    with asking(ads_address(server), secure=False) as stream:
+        answer(stream, next(stream.responses))
+        set_backend(appmesh, "two")
+        answer(stream, next(stream.responses), error="no, thanks")
+        wait_until(lambda: server.records("proxy_rejected"), what="the rejection in the log")
+        set_backend(appmesh, "three")
+        sent: set[str] = set()
+        while "cds_egress_demo_three_http_8080" not in sent:
+            response = next(stream.responses)
+            answer(stream, response)
+            sent |= names_in(response)
+
+    assert "cds_egress_demo_two_http_8080" not in sent
+
+
+def test_a_server_killed_in_mid_push_sends_what_is_missing_once_it_is_back(tmp_path: Path):
+    """A proxy has got its first clusters, and has not acknowledged them when others are added."""
+    with ProcessGroup() as group, ControlPlane(folder=tmp_path, group=group) as control_plane:
+        client: Any = control_plane.client()
+        make_mesh(client)
+        with asking(str(control_plane.xds), secure=False) as stream:
+            held = {each.name: each.version for each in next(stream.responses).resources}
+            set_backend(client, "one")
+            control_plane.kill()
+            assert stream.expect_end().code() == grpc.StatusCode.UNAVAILABLE
+        control_plane.start()
+        with asking(str(control_plane.xds), secure=False, held=held) as stream:
+            assert names_in(next(stream.responses)) == {"cds_egress_demo_one_http_8080"}
+        client.close()
+
+
+def make_mesh(client: Any) -> None:
+    """Make `front`, and three nodes with a service each that it may call."""
+    client.create_mesh(meshName="demo")
+    client.create_virtual_node(meshName="demo", virtualNodeName="front", spec={})
+    for name in ("one", "two", "three"):
+        client.create_virtual_node(
+            meshName="demo", virtualNodeName=name, spec=node_spec(f"{name}.internal")
+        )
+        client.create_virtual_service(
+            meshName="demo", virtualServiceName=f"{name}.local", spec=service_spec(node=name)
+        )
+
+
+def set_backend(client: Any, name: str) -> None:
+    """Let `front` call the service of a node, and no other."""
+    spec = {"backends": [{"virtualService": {"virtualServiceName": f"{name}.local"}}]}
+    client.update_virtual_node(meshName="demo", virtualNodeName="front", spec=spec)
+
+
+def answer(stream: Asking, response: Any, error: str = "") -> None:
+    """Acknowledge a response, or reject it."""
+    request: Any = discovery_pb2.DeltaDiscoveryRequest  # pyright: ignore
+    fields = {"error_detail": {"code": 3, "message": error}} if error else {}
+    stream.send(request(type_url=CLUSTER, response_nonce=response.nonce, **fields))
+
+
+def names_in(response: Any) -> set[str]:
+    """The resources that a response holds."""
+    return {each.name for each in response.resources}
