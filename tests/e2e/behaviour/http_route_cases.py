@@ -38,6 +38,18 @@ def header_case(
     return Case(name, match, (sent(takes),), (sent(leaves),))
 
 
+HEADER_CASES = (
+    header_case("header-exact", {"match": {"exact": "abc"}}, "abc", "abcd"),
+    header_case("header-prefix", {"match": {"prefix": "ab"}}, "abc", "cab"),
+    header_case("header-suffix", {"match": {"suffix": "bc"}}, "abc", "bca"),
+    header_case("header-regex", {"match": {"regex": "[ab]+"}}, "abba", "abc"),
+    header_case("header-range-start", {"match": {"range": {"start": 1, "end": 5}}}, "1", "0"),
+    header_case("header-range-end", {"match": {"range": {"start": 1, "end": 5}}}, "4", "5"),
+    header_case("header-present", {}, "anything", None),
+    header_case("header-absent", {"invert": True}, None, "anything"),
+    header_case("header-not", {"match": {"exact": "a"}, "invert": True}, "b", "a"),
+)
+
 CASES = (
     Case("prefix", {"prefix": "/prefix"}, (Sent("/prefix"), Sent("/prefix/a")), (Sent("/pre"),)),
     Case(
@@ -79,15 +91,7 @@ CASES = (
         (Sent("/query-present?a=1"),),
         (Sent("/query-present?b=1"),),
     ),
-    header_case("header-exact", {"match": {"exact": "abc"}}, "abc", "abcd"),
-    header_case("header-prefix", {"match": {"prefix": "ab"}}, "abc", "cab"),
-    header_case("header-suffix", {"match": {"suffix": "bc"}}, "abc", "bca"),
-    header_case("header-regex", {"match": {"regex": "[ab]+"}}, "abba", "abc"),
-    header_case("header-range-start", {"match": {"range": {"start": 1, "end": 5}}}, "1", "0"),
-    header_case("header-range-end", {"match": {"range": {"start": 1, "end": 5}}}, "4", "5"),
-    header_case("header-present", {}, "anything", None),
-    header_case("header-absent", {"invert": True}, None, "anything"),
-    header_case("header-not", {"match": {"exact": "a"}, "invert": True}, "b", "a"),
+    *HEADER_CASES,
     Case(
         "all-at-once",
         {

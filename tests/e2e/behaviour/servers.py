@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import socketserver
@@ -14,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
 
 import grpc
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
 
 
 class Reply(NamedTuple):
@@ -84,6 +87,66 @@ class ScriptedServer:
         self._closing.set()
         self._server.shutdown()
         self._server.server_close()
+        self._thread.join()
+
+
+class Http2Server:
+    """An HTTP/2 server, without TLS, that answers with its name, as its script says.
+
+    Args:
+        name: What it calls itself.
+        address: Where it listens.
+        port: Its port.
+        script: The reply to the nth request (from 1) with a path.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        port: int,
+        script: Callable[[int, str], Reply] = lambda _number, _path: Reply(),
+    ) -> None:
+        self.paths: list[str] = []
+        self._name = name
+        self._script = script
+        self._config = Config()
+        self._config.bind = [f"{address}:{port}"]
+        self._config.errorlog = None
+        self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        serving = serve(self._application, self._config, shutdown_trigger=self._closing.wait)
+        self._loop.run_until_complete(serving)
+        self._loop.close()
+
+    async def _application(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            self._listening.set()
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        self.paths.append(scope["path"])
+        reply = self._script(len(self.paths), scope["path"])
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), reply.seconds or 0.001)
+        body = json.dumps({"service": self._name, "path": scope["path"]}).encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._listening.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
 
 

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from tests.e2e.behaviour.conftest import Bench, http_listener, make_node
+from tests.e2e.behaviour.conftest import Bench, make_node
 from tests.e2e.behaviour.http_route_cases import CASES, Case
+from tests.e2e.behaviour.servers import Http2Server
 
 SERVICES = ("front", "matched", "other")
 
 
-def to(node: str, **more: Any) -> dict[str, Any]:
-    """The action of sending everything to one virtual node."""
-    return {"weightedTargets": [{"virtualNode": node, "weight": 1, **more}]}
+PORTS = {"http": 8080, "http2": 8082}
+"""The ports of the listeners of `matched` and `other`."""
+
+KINDS = pytest.mark.parametrize("protocol", PORTS)
+
+
+def listener(protocol: str, port: int) -> dict[str, Any]:
+    return {"portMapping": {"port": port, "protocol": protocol}}
 
 
 @pytest.fixture(scope="module")
-def routed(bench: Bench) -> Bench:
-    """A service with a route for each case to `matched`, and a last one to `other`."""
+def routed(bench: Bench) -> Iterator[Bench]:
+    """For each protocol, a service with a route for each case to `matched`, the rest to `other`."""
     appmesh, mesh = bench.appmesh, bench.mesh
-    make_node(bench, "matched")
-    make_node(bench, "other")
-    make_node(bench, "front", "cases.local", "ports.local", "order.local")
-    for router, ports in (("cases", [8080]), ("ports", [80, 9000]), ("order", [8080])):
-        listeners = [{"portMapping": http_listener(port)["portMapping"]} for port in ports]
+    listeners = [listener(protocol, port) for protocol, port in PORTS.items()]
+    for node in ("matched", "other"):
+        appmesh.create_virtual_node(
+            meshName=mesh,
+            virtualNodeName=node,
+            spec={
+                "listeners": listeners,
+                "serviceDiscovery": {"dns": {"hostname": f"{node}.internal"}},
+            },
+        )
+    kinds = [f"{router}-{protocol}" for router in ("cases", "ports") for protocol in PORTS]
+    make_node(bench, "front", *(f"{router}.local" for router in (*kinds, "order")))
+
+    def serve(router: str, protocol: str, *ports: int) -> None:
         appmesh.create_virtual_router(
-            meshName=mesh, virtualRouterName=router, spec={"listeners": listeners}
+            meshName=mesh,
+            virtualRouterName=router,
+            spec={"listeners": [listener(protocol, port) for port in ports]},
         )
         appmesh.create_virtual_service(
             meshName=mesh,
@@ -36,15 +55,21 @@ def routed(bench: Bench) -> Bench:
         )
 
     def route(router: str, name: str, node: str, match: Any, priority: int | None = None) -> None:
-        rule = {"match": match, "action": to(node)}
-        spec = {"httpRoute": rule} | ({} if priority is None else {"priority": priority})
+        protocol = router.rpartition("-")[2] if "-" in router else "http"
+        target = {"virtualNode": node, "weight": 1, "port": PORTS[protocol]}
+        rule = {"match": match, "action": {"weightedTargets": [target]}}
+        spec = {f"{protocol}Route": rule} | ({} if priority is None else {"priority": priority})
         appmesh.create_route(meshName=mesh, virtualRouterName=router, routeName=name, spec=spec)
 
-    for case in CASES:
-        route("cases", case.name, "matched", case.match, priority=1)
-    route("cases", "rest", "other", {"prefix": "/"}, priority=1000)
-    route("ports", "nine", "matched", {"prefix": "/", "port": 9000})
-    route("ports", "rest", "other", {"prefix": "/", "port": 80})
+    for protocol in PORTS:
+        serve(f"cases-{protocol}", protocol, 8080)
+        for case in CASES:
+            route(f"cases-{protocol}", case.name, "matched", case.match, priority=1)
+        route(f"cases-{protocol}", "rest", "other", {"prefix": "/"}, priority=1000)
+        serve(f"ports-{protocol}", protocol, 80, 9000)
+        route(f"ports-{protocol}", "nine", "matched", {"prefix": "/", "port": 9000})
+        route(f"ports-{protocol}", "rest", "other", {"prefix": "/", "port": 80})
+    serve("order", "http", 8080)
     route("order", "first", "matched", {"prefix": "/first"}, priority=0)
     route("order", "shadowed", "other", {"prefix": "/first/second"}, priority=1)
     route("order", "longer", "matched", {"prefix": "/longer/prefix"})
@@ -53,24 +78,32 @@ def routed(bench: Bench) -> Bench:
     route("order", "ordered", "matched", {"prefix": "/ordered"}, priority=1000)
     bench.wait_acknowledged()
     bench.lab.wait_ready()
-    return bench
+    with ExitStack() as servers:
+        for node in ("matched", "other"):
+            address = bench.lab.services[node].addresses.application
+            servers.enter_context(Http2Server(node, address, PORTS["http2"]))
+        yield bench
 
 
+@KINDS
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_match_takes_these_requests_and_leaves_those(routed: Bench, case: Case):
+def test_a_match_takes_these_requests_and_leaves_those(routed: Bench, case: Case, protocol: str):
     def answerer(sent: Any) -> str:
-        return routed.answerer("cases.local", sent.path, sent.method, headers=dict(sent.headers))
+        host = f"cases-{protocol}.local"
+        return routed.answerer(host, sent.path, sent.method, headers=dict(sent.headers))
 
     assert [answerer(sent) for sent in case.taken] == ["matched"] * len(case.taken)
     assert [answerer(sent) for sent in case.left] == ["other"] * len(case.left)
 
 
+@KINDS
 @pytest.mark.parametrize(
-    ("host", "answerer"),
-    [("ports.local:9000", "matched"), ("ports.local:80", "other"), ("ports.local", "other")],
+    ("port", "answerer"), [(":9000", "matched"), (":80", "other"), ("", "other")]
 )
-def test_a_route_may_look_at_the_port_that_was_asked(routed: Bench, host: str, answerer: str):
-    assert routed.answerer(host) == answerer
+def test_a_route_may_look_at_the_port_that_was_asked(
+    routed: Bench, protocol: str, port: str, answerer: str
+):
+    assert routed.answerer(f"ports-{protocol}.local{port}") == answerer
 
 
 @pytest.mark.parametrize(
@@ -91,8 +124,8 @@ def test_a_host_that_is_no_backend_is_told_which_are(routed: Bench):
     answer = routed.client.get("http://nobody.local/")
 
     assert answer.status_code == 404
-    assert "its backends are: cases.local, order.local, ports.local" in answer.text
+    assert "its backends are: cases-http.local, cases-http2.local, order.local" in answer.text
 
 
 def test_a_name_is_taken_without_regard_to_case(routed: Bench):
-    assert routed.answerer("CASES.local", "/prefix") == "matched"
+    assert routed.answerer("CASES-http.local", "/prefix") == "matched"

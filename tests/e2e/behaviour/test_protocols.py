@@ -1,15 +1,14 @@
-"""HTTP/2, gRPC, open egress and access log formats, through real Envoys."""
+"""HTTP/2, upgrades, open egress and access log formats, through real Envoys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import pytest
 
 from pytest_meshwright.waiting import wait_until
-from tests.e2e.behaviour.conftest import Bench
+from tests.e2e.behaviour.conftest import Bench, call_grpc
 from tests.e2e.behaviour.servers import (
     EchoingGrpcServer,
     LineClient,
@@ -19,7 +18,7 @@ from tests.e2e.behaviour.servers import (
 
 SERVICES = ("front", "api")
 
-GRPC_PORT, HTTP2_PORT, OTHER_PORT, SOCKET_PORT = 9201, 9202, 9203, 9204
+HTTP2_PORT, SOCKET_PORT = 9202, 9204
 NEVER = {"maxRetries": 0, "perRetryTimeout": {"value": 1, "unit": "s"}}
 
 
@@ -29,13 +28,11 @@ def listener(port: int, protocol: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def mesh(bench: Bench) -> Iterator[Bench]:
-    """A gRPC service and an HTTP/2 one behind front, with open egress and a declared log format."""
+    """Services for HTTP/2 and for upgrades behind front, with open egress and a declared format."""
     create, name = bench.appmesh, bench.mesh
     create.update_mesh(meshName=name, spec={"egressFilter": {"type": "ALLOW_ALL"}})
     listeners = [
-        listener(GRPC_PORT, "grpc"),
         listener(HTTP2_PORT, "http2"),
-        listener(OTHER_PORT, "grpc"),
         listener(SOCKET_PORT, "http"),
     ]
     create.create_virtual_node(
@@ -46,27 +43,9 @@ def mesh(bench: Bench) -> Iterator[Bench]:
             "serviceDiscovery": {"dns": {"hostname": "api.internal"}},
         },
     )
-    make_service(bench, "grpc", listener(GRPC_PORT, "grpc"))
     make_service(bench, "http2", listener(HTTP2_PORT, "http2"))
     make_service(bench, "socket", listener(SOCKET_PORT, "http"))
     add_route(bench, "socket", "all", "httpRoute", {"prefix": "/"}, SOCKET_PORT)
-    add_route(
-        bench,
-        "grpc",
-        "method",
-        "grpcRoute",
-        {"serviceName": "shop.Cart", "methodName": "Add"},
-        OTHER_PORT,
-    )
-    add_route(
-        bench,
-        "grpc",
-        "metadata",
-        "grpcRoute",
-        {"serviceName": "shop.Stock", "metadata": [{"name": "tenant", "match": {"exact": "a"}}]},
-        OTHER_PORT,
-    )
-    add_route(bench, "grpc", "rest", "grpcRoute", {}, GRPC_PORT)
     add_route(bench, "http2", "rest", "http2Route", {"prefix": "/"}, HTTP2_PORT)
     log = {"path": "/dev/stdout", "format": {"text": "%REQ(:PATH)% %RESPONSE_CODE%"}}
     create.create_virtual_node(
@@ -75,7 +54,7 @@ def mesh(bench: Bench) -> Iterator[Bench]:
         spec={
             "backends": [
                 {"virtualService": {"virtualServiceName": f"{each}.local"}}
-                for each in ("grpc", "http2", "socket")
+                for each in ("http2", "socket")
             ],
             "logging": {"accessLog": {"file": log}},
         },
@@ -83,9 +62,7 @@ def mesh(bench: Bench) -> Iterator[Bench]:
     bench.wait_acknowledged()
     address = bench.lab.services["api"].addresses.application
     with (
-        EchoingGrpcServer("first", address, GRPC_PORT),
         EchoingGrpcServer("http2", address, HTTP2_PORT),
-        EchoingGrpcServer("other", address, OTHER_PORT),
         UpgradingServer(address, SOCKET_PORT),
     ):
         yield bench
@@ -112,34 +89,9 @@ def add_route(
     )
 
 
-def call(mesh: Bench, host: str, method: str, **metadata: str) -> str:
-    """A gRPC call through front's egress; the answer names who answered which method."""
-    options = [("grpc.default_authority", host), ("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(str(mesh.front.egress), options=options) as channel:
-        exchange: Any = channel.unary_unary
-        answer: bytes = exchange(method)(b"", timeout=10, metadata=tuple(metadata.items()))
-        return answer.decode()
-
-
-@pytest.mark.parametrize(
-    ("method", "metadata", "answer"),
-    [
-        ("/shop.Cart/Add", {}, "other /shop.Cart/Add"),
-        ("/shop.Cart/Remove", {}, "first /shop.Cart/Remove"),
-        ("/shop.Stock/Count", {"tenant": "a"}, "other /shop.Stock/Count"),
-        ("/shop.Stock/Count", {"tenant": "b"}, "first /shop.Stock/Count"),
-    ],
-    ids=["method", "another method", "metadata", "other metadata"],
-)
-def test_grpc_is_routed_by_service_method_and_metadata(
-    mesh: Bench, method: str, metadata: dict[str, str], answer: str
-):
-    assert call(mesh, "grpc.local", method, **metadata) == answer
-
-
 def test_an_http2_application_is_spoken_to_in_http2(mesh: Bench):
     # gRPC calls are HTTP/2 requests, and this server would understand nothing else.
-    assert call(mesh, "http2.local", "/any/Method") == "http2 /any/Method"
+    assert call_grpc(mesh, "http2.local", "/any/Method", {}) == "http2 /any/Method"
 
 
 def test_a_connection_is_upgraded_to_websocket(mesh: Bench):
@@ -161,7 +113,7 @@ def test_with_open_egress_a_host_outside_the_mesh_is_reached(mesh: Bench):
 
 
 def test_the_access_log_has_the_declared_format(mesh: Bench):
-    call(mesh, "http2.local", "/for.the/Log")
+    call_grpc(mesh, "http2.local", "/for.the/Log", {})
 
     wait_until(
         lambda: "/for.the/Log 200\n" in mesh.front.envoy.stdout.read_text(),
