@@ -151,28 +151,64 @@ class Http2Server:
 
 
 class EchoingGrpcServer:
-    """A gRPC server that answers every method with its name and the method's path."""
+    """A gRPC server that answers every method with its name and the method's path, as scripted.
 
-    def __init__(self, name: str, address: str, port: int) -> None:
-        self._server = grpc.server(ThreadPoolExecutor(2))
-        self._server.add_generic_rpc_handlers((_Echo(name),))
+    Args:
+        name: What it calls itself.
+        address: Where it listens.
+        port: Its port.
+        script: The reply to the nth call (from 1) of a method; its status is one of gRPC's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        port: int,
+        script: Callable[[int, str], Reply] = lambda _number, _path: Reply(0),
+    ) -> None:
+        self.paths: list[str] = []
+        self._closing = threading.Event()
+        self._server = grpc.server(ThreadPoolExecutor(8))
+        self._server.add_generic_rpc_handlers((_Echo(self, name, script),))
         self._server.add_insecure_port(f"{address}:{port}")
+
+    def wait(self, seconds: float) -> None:
+        """Wait for some time, or until the server is stopped."""
+        self._closing.wait(seconds)
 
     def __enter__(self) -> Self:
         self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closing.set()
         self._server.stop(None).wait()
 
 
 class _Echo(grpc.GenericRpcHandler):
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, server: EchoingGrpcServer, name: str, script: Callable[[int, str], Reply]
+    ) -> None:
+        self._server = server
         self._name = name
+        self._script = script
 
     def service(self, handler_call_details: Any) -> Any:
-        answer = f"{self._name} {handler_call_details.method}".encode()
-        return grpc.unary_unary_rpc_method_handler(lambda _request, _context: answer)
+        method = handler_call_details.method
+
+        def answer(_request: bytes, context: Any) -> bytes:
+            self._server.paths.append(method)
+            reply = self._script(len(self._server.paths), method)
+            self._server.wait(reply.seconds)
+            if reply.status:
+                context.abort(_STATUS[reply.status], "as scripted")
+            return f"{self._name} {method}".encode()
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+_STATUS = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class LineServer:
