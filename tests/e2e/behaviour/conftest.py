@@ -145,7 +145,12 @@ def bench(
                 sds_socket=sds_socket,
             )
         for name in getattr(request.module, "GATEWAYS", ()):
-            lab.add_service(name, mesh="demo", node_id=f"mesh/demo/virtualGateway/{name}")
+            lab.add_service(
+                name,
+                mesh="demo",
+                node_id=f"mesh/demo/virtualGateway/{name}",
+                sds_socket=sds_socket,
+            )
         appmesh: Any = lab.control_plane.client()
         appmesh.create_mesh(meshName="demo")
         egress = f"http://{lab.services['front'].egress}"

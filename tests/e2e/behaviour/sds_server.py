@@ -28,7 +28,8 @@ class SdsServer(sds_pb2_grpc.SecretDiscoveryServiceServicer):
 
     def __init__(self, socket: Path) -> None:
         self._secrets: dict[str, Any] = {}
-        self._server = grpc.server(ThreadPoolExecutor(16))
+        # A thread for each stream, and each Envoy has one for each secret.
+        self._server = grpc.server(ThreadPoolExecutor(100))
         sds_pb2_grpc.add_SecretDiscoveryServiceServicer_to_server(self, self._server)
         self._server.add_insecure_port(f"unix:{socket}")
 

@@ -17,6 +17,7 @@ from tests.e2e.behaviour.servers import (
 )
 
 SERVICES = ("front", "api")
+GATEWAYS = ("edge-text", "edge-json")
 
 HTTP2_PORT, SOCKET_PORT = 9202, 9204
 NEVER = {"maxRetries": 0, "perRetryTimeout": {"value": 1, "unit": "s"}}
@@ -35,19 +36,29 @@ def mesh(bench: Bench) -> Iterator[Bench]:
         listener(HTTP2_PORT, "http2"),
         listener(SOCKET_PORT, "http"),
     ]
+    members = [
+        {"key": "path", "value": "%REQ(:PATH)%"},
+        {"key": "code", "value": "%RESPONSE_CODE%"},
+    ]
     create.create_virtual_node(
         meshName=name,
         virtualNodeName="api",
         spec={
             "listeners": listeners,
             "serviceDiscovery": {"dns": {"hostname": "api.internal"}},
+            "logging": {
+                "accessLog": {"file": {"path": "/dev/stdout", "format": {"json": members}}}
+            },
         },
     )
     make_service(bench, "http2", listener(HTTP2_PORT, "http2"))
     make_service(bench, "socket", listener(SOCKET_PORT, "http"))
     add_route(bench, "socket", "all", "httpRoute", {"prefix": "/"}, SOCKET_PORT)
     add_route(bench, "http2", "rest", "http2Route", {"prefix": "/"}, HTTP2_PORT)
-    log = {"path": "/dev/stdout", "format": {"text": "%REQ(:PATH)% %RESPONSE_CODE%"}}
+    log: dict[str, Any] = {
+        "path": "/dev/stdout",
+        "format": {"text": "%REQ(:PATH)% %RESPONSE_CODE%"},
+    }
     create.create_virtual_node(
         meshName=name,
         virtualNodeName="front",
@@ -59,7 +70,13 @@ def mesh(bench: Bench) -> Iterator[Bench]:
             "logging": {"accessLog": {"file": log}},
         },
     )
+    json_format = [{"key": "path", "value": "%REQ(:PATH)%"}, {"key": "by", "value": "%PROTOCOL%"}]
+    formats = {"text": log["format"], "json": {"json": json_format}}
+    for kind, log_format in formats.items():
+        make_gateway(bench, f"edge-{kind}", {"path": "/dev/stdout", "format": log_format})
     bench.wait_acknowledged()
+    for gateway in GATEWAYS:
+        bench.lab.services[gateway].envoy.wait_ready()
     address = bench.lab.services["api"].addresses.application
     with (
         EchoingGrpcServer("http2", address, HTTP2_PORT),
@@ -76,6 +93,18 @@ def make_service(bench: Bench, name: str, of: dict[str, Any]) -> None:
         meshName=bench.mesh,
         virtualServiceName=f"{name}.local",
         spec={"provider": {"virtualRouter": {"virtualRouterName": name}}},
+    )
+
+
+def make_gateway(bench: Bench, name: str, log: dict[str, Any]) -> None:
+    """A gateway with a log, which no route leads anywhere from."""
+    bench.appmesh.create_virtual_gateway(
+        meshName=bench.mesh,
+        virtualGatewayName=name,
+        spec={
+            "listeners": [listener(8080, "http")],
+            "logging": {"accessLog": {"file": log}},
+        },
     )
 
 
@@ -119,4 +148,30 @@ def test_the_access_log_has_the_declared_format(mesh: Bench):
         lambda: "/for.the/Log 200\n" in mesh.front.envoy.stdout.read_text(),
         what="the line in the declared format",
         seen=lambda: mesh.front.envoy.stdout.read_text(),
+    )
+
+
+def test_an_access_log_of_json_has_the_declared_members(mesh: Bench):
+    call_grpc(mesh, "http2.local", "/for.the/Json", {})
+
+    wait_until(
+        lambda: (
+            {"path": "/for.the/Json", "code": 200} in mesh.lab.services["api"].read_access_log()
+        ),
+        what="the line in the declared format",
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [("text", "/outside 404\n"), ("json", '{"by":"HTTP/1.1","path":"/outside"}\n')],
+)
+def test_a_gateway_logs_in_the_declared_format(mesh: Bench, kind: str, line: str):
+    gateway = mesh.lab.services[f"edge-{kind}"]
+    mesh.outside.get(f"http://{gateway.ingress}/outside")
+
+    wait_until(
+        lambda: line in gateway.envoy.stdout.read_text(),
+        what="the line in the declared format",
+        seen=lambda: gateway.envoy.stdout.read_text(),
     )

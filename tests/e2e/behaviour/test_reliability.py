@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ LISTENERS = {
         9005, connectionPool={"http": {"maxConnections": 1, "maxPendingRequests": 1}}
     ),
     "idle-route": http_listener(9006),
+    "idle-listener": http_listener(9007, timeout={"http": {"idle": BRIEFLY}}),
 }
 """Listeners of the virtual node `api`, each behind a virtual service of its name."""
 
@@ -43,10 +44,11 @@ RULES: dict[str, dict[str, Any]] = {
     "slow-listener": {"retryPolicy": NEVER},
     "pool": {"retryPolicy": NEVER},
     "idle-route": {"timeout": {"idle": BRIEFLY}, "retryPolicy": NEVER},
+    "idle-listener": {"retryPolicy": NEVER},
 }
 """What their routes say beside match and action."""
 
-HOSTS_PORT = 9100
+HOSTS_PORT, CHECK_PORT = 9100, 9101
 """Where the hosts of the virtual nodes `watched` and `checked` listen, which have no Envoy."""
 
 
@@ -75,6 +77,7 @@ def mesh(bench: Bench) -> Bench:
     check = {
         "protocol": "http",
         "path": "/ping",
+        "port": CHECK_PORT,
         "intervalMillis": 5000,
         "timeoutMillis": 2000,
         "healthyThreshold": 2,
@@ -160,7 +163,7 @@ def test_a_retry_policy_bounds_the_retries(mesh: Bench, application: Any):
         assert len(server.paths) == 2
 
 
-@pytest.mark.parametrize("name", ["slow-route", "slow-listener", "idle-route"])
+@pytest.mark.parametrize("name", ["slow-route", "slow-listener", "idle-route", "idle-listener"])
 def test_a_request_that_takes_too_long_is_given_up(mesh: Bench, application: Any, name: str):
     with application(name, lambda *_: Reply(seconds=10)):
         assert mesh.answerer(f"{name}.local") in ("504", "408")
@@ -200,11 +203,12 @@ def test_a_host_that_fails_in_a_row_is_left_out(mesh: Bench):
 
 def test_a_host_that_fails_its_health_check_gets_nothing(mesh: Bench):
     bad, *good = mesh.hosts["checked"]
-    with (
-        ScriptedServer("bad", bad, HOSTS_PORT, failing_pings),
-        ScriptedServer("good", good[0], HOSTS_PORT),
-        ScriptedServer("good", good[1], HOSTS_PORT),
-    ):
+    with ExitStack() as servers:
+        servers.enter_context(ScriptedServer("bad", bad, HOSTS_PORT))
+        servers.enter_context(ScriptedServer("bad", bad, CHECK_PORT, failing_pings))
+        for host in good:
+            servers.enter_context(ScriptedServer("good", host, HOSTS_PORT))
+            servers.enter_context(ScriptedServer("good", host, CHECK_PORT))
         # Envoy gathers changes of health for a second before it balances by them.
         wait_until(
             lambda: {mesh.answerer("checked.local") for _ in range(20)} == {"good"},

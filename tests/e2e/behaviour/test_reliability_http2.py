@@ -13,6 +13,7 @@ from tests.e2e.behaviour.conftest import Bench, call_grpc
 from tests.e2e.behaviour.servers import EchoingGrpcServer, Http2Server, Reply, ScriptedServer
 
 SERVICES = ("front", "api")
+GATEWAYS = ("pool-http", "pool-http2", "pool-grpc")
 
 SECOND = {"value": 1, "unit": "s"}
 BRIEFLY = {"value": 100, "unit": "ms"}
@@ -25,12 +26,14 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "idle-route": ({}, {"timeout": {"idle": BRIEFLY}, "retryPolicy": NEVER}),
     "slow-listener": ({"timeout": {"perRequest": BRIEFLY}}, {"retryPolicy": NEVER}),
     "idle-listener": ({"timeout": {"idle": BRIEFLY}}, {"retryPolicy": NEVER}),
+    "plain": ({}, {"retryPolicy": NEVER}),
     "pool": ({"connectionPool": {"maxRequests": 1}}, {"retryPolicy": NEVER}),
 }
 """What a listener of `api` and the route to it say; settings of the listener's own protocol."""
 
 GRPC_CASES = {
     **CASES,
+    "gateway-error": ({}, {"retryPolicy": {**ONCE, "httpRetryEvents": ["gateway-error"]}}),
     "cancelled": ({}, {"retryPolicy": {**ONCE, "grpcRetryEvents": ["cancelled"]}}),
 }
 PORTS = {
@@ -41,6 +44,14 @@ HALF = {"http": ScriptedServer, "http2": Http2Server, "grpc": EchoingGrpcServer}
 """Protocols of virtual nodes with two addresses, of which only one has a server."""
 
 HOSTS_PORT = 9650
+
+POOLS = {
+    "http": {"maxConnections": 1, "maxPendingRequests": 1},
+    "http2": {"maxRequests": 1},
+    "grpc": {"maxRequests": 1},
+}
+"""The connection pools of gateways."""
+
 SLOW = ("slow-route", "idle-route", "slow-listener", "idle-listener")
 
 
@@ -69,6 +80,8 @@ def mesh(bench: Bench) -> Bench:
         make_service(bench, f"{protocol}-{case}", "api", protocol, port, GRPC_CASES[case][1])
     for protocol in HALF:
         make_half(bench, protocol)
+    for protocol, pool in POOLS.items():
+        make_gateway(bench, protocol, pool)
     services = [f"half-{protocol}.local" for protocol in HALF]
     services += [f"{protocol}-{case}.local" for protocol, case in PORTS]
     create.create_virtual_node(
@@ -77,8 +90,32 @@ def mesh(bench: Bench) -> Bench:
         spec={"backends": [{"virtualService": {"virtualServiceName": each}} for each in services]},
     )
     bench.wait_acknowledged()
-    bench.lab.services["front"].wait_ready()
+    for name in ("front", *GATEWAYS):
+        bench.lab.services[name].envoy.wait_ready()
     return bench
+
+
+def make_gateway(bench: Bench, protocol: str, pool: dict[str, int]) -> None:
+    """A gateway with a connection pool, in front of a service without one."""
+    listener = {
+        "portMapping": {"port": 8080, "protocol": protocol},
+        "connectionPool": {protocol: pool},
+    }
+    name = f"pool-{protocol}"
+    bench.appmesh.create_virtual_gateway(
+        meshName=bench.mesh, virtualGatewayName=name, spec={"listeners": [listener]}
+    )
+    service = "grpc-plain.local" if protocol == "grpc" else "http2-plain.local"
+    rule = {
+        "match": {} if protocol == "grpc" else {"prefix": "/"},
+        "action": {"target": {"virtualService": {"virtualServiceName": service}}},
+    }
+    bench.appmesh.create_gateway_route(
+        meshName=bench.mesh,
+        virtualGatewayName=name,
+        gatewayRouteName="all",
+        spec={f"{protocol}Route": rule},
+    )
 
 
 def make_half(bench: Bench, protocol: str) -> None:
@@ -171,6 +208,38 @@ def test_a_full_pool_turns_http2_requests_away(mesh: Bench):
     assert set(answers) == {"pool", "503"}
 
 
+@pytest.mark.parametrize("protocol", ["http", "http2"])
+def test_a_gateways_full_pool_turns_requests_away(mesh: Bench, protocol: str):
+    url = f"http://{mesh.lab.services[f'pool-{protocol}'].ingress}/"
+    with serve_http2(mesh, "plain", lambda *_: Reply(seconds=0.5)), ThreadPoolExecutor(8) as crowd:
+        answers = set(crowd.map(lambda _: mesh.outside.get(url).status_code, range(8)))
+
+    assert answers == {200, 503}
+
+
+def test_a_gateways_full_pool_turns_grpc_calls_away(mesh: Bench):
+    edge = str(mesh.lab.services["pool-grpc"].ingress)
+    options = [("grpc.enable_http_proxy", 0)]
+
+    with (
+        serve_grpc(mesh, "plain", lambda *_: Reply(0, seconds=0.5)),
+        ThreadPoolExecutor(8) as crowd,
+        grpc.insecure_channel(edge, options=options) as channel,
+    ):
+
+        def end(_: int) -> bool:
+            exchange: Any = channel.unary_unary("/any/Method")
+            try:
+                exchange(b"", timeout=10)
+            except grpc.RpcError:
+                return False
+            return True
+
+        ends = set(crowd.map(end, range(8)))
+
+    assert ends == {True, False}
+
+
 @pytest.mark.parametrize("protocol", HALF)
 def test_a_connection_that_fails_is_tried_again(mesh: Bench, protocol: str):
     _, alive = mesh.hosts[protocol]
@@ -189,6 +258,16 @@ def test_a_connection_that_fails_is_tried_again(mesh: Bench, protocol: str):
 def test_a_grpc_route_names_the_codes_that_are_tried_again(mesh: Bench):
     with serve_grpc(mesh, "cancelled", lambda number, _: Reply(1 if number == 1 else 0)):
         assert call(mesh, "cancelled") is grpc.StatusCode.OK
+
+
+def test_a_grpc_route_names_the_http_errors_that_are_tried_again(mesh: Bench):
+    address = mesh.lab.services["api"].addresses.application
+    port = PORTS["grpc", "gateway-error"]
+    # No gRPC server answers so, but what stands between may.
+    with Http2Server("proxy", address, port, lambda *_: Reply(502)) as server:
+        call(mesh, "gateway-error")
+
+        assert len(server.paths) == 2
 
 
 def test_a_grpc_route_leaves_other_codes_alone(mesh: Bench):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 import trustme
 import yaml
@@ -22,7 +23,8 @@ from tests.e2e.behaviour.conftest import Bench, http_listener, make_node, make_s
 from tests.e2e.behaviour.sds_server import SdsServer
 from tests.e2e.behaviour.servers import ScriptedServer
 
-SERVICES = ("front", "api", "unmapped")
+SERVICES = ("front", "api", "unmapped", "by-acm", "by-sds")
+GATEWAYS = ("edge-acm", "edge-sds")
 ARN = "arn:aws:acm:us-east-1:000000000000:certificate/"
 AUTHORITY_ARN = "arn:aws:acm-pca:us-east-1:000000000000:certificate-authority/"
 
@@ -36,6 +38,8 @@ PORTS = {
     "nobody": 9508,
 }
 """Services with a listener of the virtual node `api` each."""
+
+SpiffeIdentities = tuple[ssl.SSLContext, ssl.SSLContext]
 
 NEVER = {"retryPolicy": {"maxRetries": 0, "perRetryTimeout": {"value": 1, "unit": "s"}}}
 
@@ -119,9 +123,33 @@ def control_plane_environment(folder: Path, authority: trustme.CA) -> Iterator[d
 
 
 @pytest.fixture(scope="module")
-def sds_socket() -> Iterator[Path]:
+def spiffe_authorities() -> tuple[trustme.CA, trustme.CA]:
+    """The authority of the trust domain, and a foreign one."""
+    return trustme.CA(), trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def spiffe_identities(
+    spiffe_authorities: tuple[trustme.CA, trustme.CA], tmp_path_factory: pytest.TempPathFactory
+) -> SpiffeIdentities:
+    """How front speaks TLS, and how somebody with a foreign certificate does."""
+    trusted, _ = spiffe_authorities
+    contexts: list[ssl.SSLContext] = []
+    for issuer in spiffe_authorities:
+        pair = tmp_path_factory.mktemp("identity") / "pair.pem"
+        pair.write_bytes(b"".join(issue_for_uris(issuer, "spiffe://demo/front")))
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        trusted.configure_trust(context)
+        context.load_cert_chain(pair)
+        contexts.append(context)
+    return contexts[0], contexts[1]
+
+
+@pytest.fixture(scope="module")
+def sds_socket(spiffe_authorities: tuple[trustme.CA, trustme.CA]) -> Iterator[Path]:
     """An SDS server that knows front, api and a stranger; all of them trust the same authority."""
-    issuer, foreign = trustme.CA(), trustme.CA()
+    issuer, foreign = spiffe_authorities
     # A socket's path has to be short.
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder) / "sds.sock"
@@ -173,12 +201,43 @@ def mesh(bench: Bench) -> Iterator[Bench]:
         virtualNodeName="front",
         spec={"backends": [backend(name, policy) for name, policy in policies.items()]},
     )
+    named = {"subjectAlternativeNames": {"match": {"exact": ["api.internal"]}}}
+    acm_policy = {"validation": {**authorities("mesh")["validation"], **named}}
+    make_callers(bench, "acm", "managed", {"certificate": acm("api")}, acm_policy)
+    make_callers(bench, "sds", "spiffe", mutual, policies["spiffe"])
     address = bench.lab.services["api"].addresses.application
     with ExitStack() as servers:
         for name, port in PORTS.items():
             servers.enter_context(ScriptedServer(name, address, port))
         bench.wait_acknowledged()
         yield bench
+
+
+def make_callers(
+    bench: Bench, source: str, called: str, listener: dict[str, Any], policy: dict[str, Any] | None
+) -> None:
+    """A virtual node and a gateway that call a service by their backend defaults."""
+    defaults = {"clientPolicy": {"tls": policy}}
+    bench.appmesh.create_virtual_node(
+        meshName=bench.mesh,
+        virtualNodeName=f"by-{source}",
+        spec={"backends": [backend(called, None)], "backendDefaults": defaults},
+    )
+    bench.appmesh.create_virtual_gateway(
+        meshName=bench.mesh,
+        virtualGatewayName=f"edge-{source}",
+        spec={
+            "listeners": [http_listener(tls={"mode": "STRICT", **listener})],
+            "backendDefaults": defaults,
+        },
+    )
+    target = {"virtualService": {"virtualServiceName": f"{called}.local"}}
+    bench.appmesh.create_gateway_route(
+        meshName=bench.mesh,
+        virtualGatewayName=f"edge-{source}",
+        gatewayRouteName="all",
+        spec={"httpRoute": {"match": {"prefix": "/"}, "action": {"target": target}}},
+    )
 
 
 def backend(name: str, policy: dict[str, Any] | None) -> dict[str, Any]:
@@ -199,6 +258,38 @@ def test_proxies_that_trust_each_other_speak_tls(mesh: Bench, name: str):
 @pytest.mark.parametrize("name", ["distrusted", "stranger", "nobody"])
 def test_proxies_that_do_not_trust_each_other_do_not_speak(mesh: Bench, name: str):
     assert mesh.answerer(f"{name}.local") == "503"
+
+
+@pytest.mark.parametrize(("source", "called"), [("acm", "managed"), ("sds", "spiffe")])
+def test_a_nodes_defaults_are_its_backends_policy(mesh: Bench, source: str, called: str):
+    egress = f"http://{mesh.lab.services[f'by-{source}'].egress}"
+    with httpx.Client(proxy=egress, trust_env=False) as client:
+        assert client.get(f"http://{called}.local/").json()["service"] == called
+
+
+def test_a_gateway_serves_the_certificate_of_acm(mesh: Bench, authority: trustme.CA):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    authority.configure_trust(context)
+    with httpx.Client(verify=context, trust_env=False) as client:
+        answer = client.get(f"https://{mesh.lab.services['edge-acm'].ingress}/")
+
+    assert answer.json()["service"] == "managed"
+
+
+def test_a_gateway_wants_the_clients_that_its_sds_server_trusts(
+    mesh: Bench, spiffe_identities: SpiffeIdentities
+):
+    front, stranger = spiffe_identities
+    url = f"https://{mesh.lab.services['edge-sds'].ingress}/"
+
+    with httpx.Client(verify=front, trust_env=False) as client:
+        assert client.get(url).json()["service"] == "spiffe"
+    with (
+        httpx.Client(verify=stranger, trust_env=False) as client,
+        pytest.raises(httpx.TransportError),
+    ):
+        client.get(url)
 
 
 def test_without_a_policy_the_certificate_of_acm_is_validated(mesh: Bench):

@@ -17,7 +17,8 @@ from pytest_meshwright.waiting import wait_until
 from tests.e2e.behaviour.conftest import Bench, http_listener, make_service
 from tests.e2e.behaviour.servers import ScriptedServer
 
-SERVICES = ("front", "api")
+SERVICES = ("front", "api", "caller")
+GATEWAYS = ("edge",)
 
 PORTS = {
     "strict": 9501,
@@ -28,6 +29,8 @@ PORTS = {
     "distrusted": 9506,
     "renamed": 9507,
     "trusting": 9508,
+    "lenient": 9509,
+    "other-port": 9510,
 }
 """Services with a listener of the virtual node `api` each."""
 
@@ -75,8 +78,10 @@ def mesh(bench: Bench, authority: tuple[trustme.CA, Path]) -> Iterator[Bench]:
             "subjectAlternativeNames": {"match": {"exact": ["front.internal"]}},
         },
     }
+    plain = {"mode": "DISABLED", "certificate": {"file": server}}
     listeners = {
         **dict.fromkeys(PORTS, strict),
+        "lenient": plain,
         "permissive": {**strict, "mode": "PERMISSIVE"},
         "mutual": demanding,
         "anonymous": demanding,
@@ -97,6 +102,8 @@ def mesh(bench: Bench, authority: tuple[trustme.CA, Path]) -> Iterator[Bench]:
         "renamed": {"validation": named},
         "trusting": None,
         "trusted-too": {"validation": {"trust": trust}},
+        "lenient": {"enforce": False, "validation": {"trust": trust}},
+        "other-port": {"ports": [1], "validation": {"trust": stranger}},
     }
     bench.appmesh.create_virtual_node(
         meshName=bench.mesh,
@@ -114,12 +121,47 @@ def mesh(bench: Bench, authority: tuple[trustme.CA, Path]) -> Iterator[Bench]:
         virtualNodeName="front",
         spec={"backends": [backend(name, policy) for name, policy in policies.items()]},
     )
+    defaults: dict[str, Any] = {
+        "enforce": True,
+        "ports": [PORTS["mutual"]],
+        "validation": named,
+        "certificate": {"file": client},
+    }
+    make_callers(bench, {**demanding, "certificate": {"file": server}}, defaults)
     bench.wait_acknowledged()
     address = bench.lab.services["api"].addresses.application
     with ExitStack() as servers:
         for name, port in PORTS.items():
             servers.enter_context(ScriptedServer(name, address, port))
         yield bench
+
+
+def make_callers(bench: Bench, listener: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """A virtual node and a gateway that call by their backend defaults; both call `mutual`."""
+    appmesh, name = bench.appmesh, bench.mesh
+    appmesh.create_virtual_node(
+        meshName=name,
+        virtualNodeName="caller",
+        spec={
+            "backends": [backend("mutual", None)],
+            "backendDefaults": {"clientPolicy": {"tls": defaults}},
+        },
+    )
+    appmesh.create_virtual_gateway(
+        meshName=name,
+        virtualGatewayName="edge",
+        spec={
+            "listeners": [http_listener(tls=listener)],
+            "backendDefaults": {"clientPolicy": {"tls": defaults}},
+        },
+    )
+    target = {"virtualService": {"virtualServiceName": "mutual.local"}}
+    appmesh.create_gateway_route(
+        meshName=name,
+        virtualGatewayName="edge",
+        gatewayRouteName="all",
+        spec={"httpRoute": {"match": {"prefix": "/"}, "action": {"target": target}}},
+    )
 
 
 def backend(name: str, policy: dict[str, Any] | None) -> dict[str, Any]:
@@ -136,6 +178,37 @@ def test_proxies_that_trust_each_other_speak_tls(mesh: Bench, name: str):
     stats = mesh.front.envoy.admin.read_stats(f"http_{PORTS[name]}.ssl.handshake")
     assert answerer == name
     assert sum(stats.values()) >= 1
+
+
+@pytest.mark.parametrize("name", ["lenient", "other-port"])
+def test_a_policy_that_is_not_enforced_leaves_it_to_the_listener(mesh: Bench, name: str):
+    assert mesh.answerer(f"{name}.local") == name
+
+
+def test_a_nodes_defaults_are_its_backends_policy(mesh: Bench):
+    egress = f"http://{mesh.lab.services['caller'].egress}"
+    with httpx.Client(proxy=egress, trust_env=False) as client:
+        assert client.get("http://mutual.local/").json()["service"] == "mutual"
+
+
+@pytest.mark.parametrize(("shown", "is_taken"), [("client", True), ("server", False)])
+def test_a_gateway_takes_the_clients_that_it_trusts(
+    mesh: Bench, authority: tuple[trustme.CA, Path], shown: str, is_taken: bool
+):
+    issuer, folder = authority
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    issuer.configure_trust(context)
+    context.load_cert_chain(folder / f"{shown}.pem", folder / f"{shown}.key")
+    answered = True
+    with httpx.Client(verify=context, trust_env=False) as client:
+        try:
+            answer = client.get(f"https://{mesh.lab.services['edge'].ingress}/")
+            assert answer.json()["service"] == "mutual"
+        except httpx.TransportError:
+            answered = False
+
+    assert answered is is_taken
 
 
 @pytest.mark.parametrize("name", ["anonymous", "misnamed", "distrusted"])
