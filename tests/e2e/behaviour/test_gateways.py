@@ -55,6 +55,7 @@ def mesh(bench: Bench) -> Bench:
     check = {
         "protocol": "http",
         "path": "/ping",
+        "port": 8080,
         "intervalMillis": 5000,
         "timeoutMillis": 2000,
         "healthyThreshold": 2,
@@ -264,8 +265,8 @@ def call(mesh: Bench) -> Iterator[Callable[..., str]]:
     def exchange(method: str, host: str = "any.example.com", **metadata: str) -> str:
         options = [("grpc.enable_http_proxy", 0), ("grpc.default_authority", host)]
         with grpc.insecure_channel(edge, options=options) as channel:
-            unary: Any = channel.unary_unary(method)
-            answer: bytes = unary(
+            unary: Any = channel.unary_unary
+            answer: bytes = unary(method)(
                 b"", timeout=10, wait_for_ready=True, metadata=tuple(metadata.items())
             )
             return answer.decode()

@@ -228,9 +228,9 @@ def test_a_gateways_full_pool_turns_grpc_calls_away(mesh: Bench):
     ):
 
         def end(_: int) -> bool:
-            exchange: Any = channel.unary_unary("/any/Method")
+            exchange: Any = channel.unary_unary
             try:
-                exchange(b"", timeout=10)
+                exchange("/any/Method")(b"", timeout=10)
             except grpc.RpcError:
                 return False
             return True
