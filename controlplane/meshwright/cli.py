@@ -354,8 +354,9 @@ def render_command(
         ),
     ] = None,
     application_address: Annotated[
-        str, typer.Option(metavar="IP", help="Where the application listens.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(metavar="IP", help="Where the application listens.", show_default="loopback"),
+    ] = None,
     service_address: Annotated[
         list[str] | None,
         typer.Option(

@@ -60,7 +60,7 @@ def render_proxy(
     text: str,
     node: str,
     listener_address: str | None,
-    application_address: str,
+    application_address: str | None,
     service_addresses: Mapping[str, str] | None = None,
     static: StaticSettings | None = None,
 ) -> str:
@@ -70,7 +70,7 @@ def render_proxy(
         text: The mesh, as YAML or JSON.
         node: The name of the virtual node or virtual gateway.
         listener_address: Where it binds the declared ports; None where traffic is redirected.
-        application_address: Where its application listens.
+        application_address: Where its application listens; None is loopback.
         service_addresses: Where its application finds virtual services that take TCP.
         static: Where its certificates are.
 
@@ -80,10 +80,9 @@ def render_proxy(
     """
     graph = load_graph(text)
     resource = _get_proxied(graph, node)
-    surroundings: dict[str, Any] = {
-        "application_address": application_address,
-        "service_addresses": service_addresses or {},
-    }
+    surroundings: dict[str, Any] = {"service_addresses": service_addresses or {}}
+    if application_address is not None:
+        surroundings["application_address"] = application_address
     if listener_address is not None:
         surroundings |= {"interception": "explicit", "listener_address": listener_address}
     proxy = parse_proxy(resource.arn, {"meshwright": surroundings}, account_id=OFFLINE_ACCOUNT)

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from meshwright.graph import Graph
 from meshwright.model.resources import Resource
+from meshwright.translate.addresses import ip_preference
 from meshwright.translate.backends import Endpoint, cloud_map_service
 from meshwright.translate.envoy_api import (
     Cluster,
@@ -94,7 +95,7 @@ def find_endpoints_lookup(graph: Graph, endpoint: Endpoint) -> EndpointsLookup |
     service = cloud_map_service(discovery)
     if service is None:
         return None
-    preference = discovery["awsCloudMap"].get("ipPreference") or _mesh_preference(graph)
+    preference = ip_preference(graph, endpoint.node)
     return EndpointsLookup(
         endpoint.cluster, service, endpoint.port, _health_check_port(endpoint), preference
     )
@@ -114,7 +115,7 @@ def _build_discovery(graph: Graph, endpoint: Endpoint) -> dict[str, Any]:
             "ignore_health_on_host_removal": True,
         }
     dns = endpoint.node.spec["serviceDiscovery"]["dns"]
-    preference = dns.get("ipPreference") or _mesh_preference(graph)
+    preference = ip_preference(graph, endpoint.node)
     port = _health_check_port(endpoint)
     return {
         "type": "STRICT_DNS" if dns.get("responseType") == "ENDPOINTS" else "LOGICAL_DNS",
@@ -179,11 +180,6 @@ def build_original_destination_cluster(name: str) -> Message:
         connect_timeout=_EGRESS_CONNECT_TIMEOUT,
         circuit_breakers=_build_circuit_breakers({}),
     )
-
-
-def _mesh_preference(graph: Graph) -> str:
-    mesh = graph.mesh
-    return mesh.spec.get("serviceDiscovery", {}).get("ipPreference", "") if mesh else ""
 
 
 def _build_protocol(protocol: str) -> dict[str, Any]:

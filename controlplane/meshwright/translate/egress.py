@@ -22,6 +22,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from meshwright.model.resources import Resource
+from meshwright.translate.addresses import Addresses
 from meshwright.translate.backends import Backend, TcpPort
 from meshwright.translate.filter_chains import build_connection_filters, build_request_filters
 from meshwright.translate.listener_filters import (
@@ -57,6 +58,7 @@ def build_gateway_egress_listener(gateway: Resource, address: str) -> Message:
 def build_explicit_egress_listeners(
     node: Resource,
     proxy: Proxy,
+    addresses: Addresses,
     backends: tuple[Backend, ...],
     dns_cache: Mapping[str, Any] | None,
 ) -> Iterator[Message]:
@@ -69,10 +71,11 @@ def build_explicit_egress_listeners(
         node: The virtual node.
         proxy: Its proxy; a TCP backend without an address of its own is found at the proxy's,
             unless the virtual node itself listens there.
+        addresses: What it binds.
         backends: What it can reach.
         dns_cache: How hosts that are no backend are looked up; None where they are not reached.
     """
-    address = proxy.listener_address
+    address = addresses.listener
     requests = build_request_filters(node, "egress", ROUTES, dns_cache=dns_cache)
     yield build_listener("egress", address, EGRESS_PORT, [requests])
     taken = explicit_ports(node)
@@ -91,13 +94,19 @@ def explicit_ports(node: Resource) -> frozenset[int]:
 
 
 def build_transparent_egress_listener(
-    node: Resource, proxy: Proxy, backends: tuple[Backend, ...], *, open_egress: bool
+    node: Resource,
+    proxy: Proxy,
+    addresses: Addresses,
+    backends: tuple[Backend, ...],
+    *,
+    open_egress: bool,
 ) -> Message:
     """The one listener to which iptables redirects all that the application sends.
 
     Args:
         node: The virtual node.
         proxy: Its proxy.
+        addresses: What it binds.
         backends: What it can reach.
         open_egress: Whether what is for no backend may leave the mesh.
     """
@@ -149,10 +158,11 @@ def build_transparent_egress_listener(
     tls_filter = [inspect_tls(only_on=tls_ports)] if tls_ports else []
     return build_listener(
         "egress",
-        proxy.listener_address,
+        addresses.listener,
         EGRESS_PORT,
         chains,
         [restore_original_destination(), *tls_filter, *http_filter],
+        also=addresses.also,
         server_may_speak_first=bool(tls_filter or http_filter),
         default_chain=outside if open_egress else None,
     )

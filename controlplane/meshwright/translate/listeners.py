@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from meshwright.model.resources import Resource
+from meshwright.translate.addresses import Addresses
 from meshwright.translate.backends import TCP
 from meshwright.translate.envoy_api import Listener, build_address
 from meshwright.translate.filter_chains import build_connection_filters, build_request_filters
@@ -21,7 +22,9 @@ from meshwright.translate.proxies import INGRESS_PORT, Interception, Proxy
 from meshwright.translate.tls import build_server_transport_socket, find_server_tls
 
 
-def build_ingress_listeners(node: Resource, proxy: Proxy) -> tuple[Message, ...]:
+def build_ingress_listeners(
+    node: Resource, proxy: Proxy, addresses: Addresses
+) -> tuple[Message, ...]:
     """The listeners for what comes to a virtual node.
 
     Transparent traffic is redirected to one listener, which tells the declared ports apart;
@@ -29,7 +32,7 @@ def build_ingress_listeners(node: Resource, proxy: Proxy) -> tuple[Message, ...]
     """
     declared = node.spec.get("listeners", ())
     if proxy.interception is Interception.EXPLICIT:
-        return _build_own_listeners(node, proxy.listener_address)
+        return _build_own_listeners(node, addresses)
     chains = [
         chain
         for listener in declared
@@ -41,7 +44,7 @@ def build_ingress_listeners(node: Resource, proxy: Proxy) -> tuple[Message, ...]
     return (
         build_listener(
             "ingress",
-            proxy.listener_address,
+            addresses.listener,
             INGRESS_PORT,
             chains,
             [
@@ -52,24 +55,26 @@ def build_ingress_listeners(node: Resource, proxy: Proxy) -> tuple[Message, ...]
                     else []
                 ),
             ],
+            also=addresses.also,
             server_may_speak_first=any(map(_takes_plain_tcp, inspected)),
         ),
     )
 
 
-def build_gateway_listeners(gateway: Resource, address: str) -> tuple[Message, ...]:
+def build_gateway_listeners(gateway: Resource, addresses: Addresses) -> tuple[Message, ...]:
     """The listeners of a virtual gateway, which nobody redirects to: it binds its ports itself."""
-    return _build_own_listeners(gateway, address)
+    return _build_own_listeners(gateway, addresses)
 
 
-def _build_own_listeners(owner: Resource, address: str) -> tuple[Message, ...]:
+def _build_own_listeners(owner: Resource, addresses: Addresses) -> tuple[Message, ...]:
     return tuple(
         build_listener(
             "ingress",
-            address,
+            addresses.listener,
             listener["portMapping"]["port"],
             _build_ingress_chains(owner, listener),
             [inspect_tls()] if find_server_tls(listener) is not None else [],
+            also=addresses.also,
             server_may_speak_first=_takes_plain_tcp(listener),
         )
         for listener in owner.spec.get("listeners", ())
@@ -123,6 +128,7 @@ def build_listener(
     chains: Sequence[Mapping[str, Any]],
     listener_filters: Sequence[Mapping[str, Any]] = (),
     *,
+    also: str | None = None,
     server_may_speak_first: bool = False,
     default_chain: Mapping[str, Any] | None = None,
 ) -> Message:
@@ -134,12 +140,14 @@ def build_listener(
         port: Its port.
         chains: Its filter chains.
         listener_filters: Its listener filters, in their order.
+        also: Another address that it binds.
         server_may_speak_first: Whether its inspectors must not wait long for a client's bytes.
         default_chain: The filter chain for what none of the others takes; None closes it.
     """
     return Listener(
         name=listener_name(direction, address, port),
         address=build_address(address, port),
+        additional_addresses=[] if also is None else [{"address": build_address(also, port)}],
         traffic_direction="INBOUND" if direction == "ingress" else "OUTBOUND",
         filter_chains=chains,
         default_filter_chain=default_chain,

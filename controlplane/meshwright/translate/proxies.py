@@ -39,16 +39,18 @@ class Proxy:
     Attributes:
         key: The virtual node or virtual gateway that it belongs to.
         interception: How traffic gets into it.
-        listener_address: The address that its listeners bind.
-        application_address: Where its application listens.
+        listener_address: The address that its listeners bind; None is any, of the versions of IP
+            that the mesh wants.
+        application_address: Where its application listens; None is loopback, of the version of
+            IP that the mesh wants.
         service_addresses: The address at which its application finds a virtual service that
             takes TCP connections, by that service's name.
     """
 
     key: ResourceKey
     interception: Interception = Interception.TRANSPARENT
-    listener_address: str = "0.0.0.0"  # noqa: S104 - inside its task, pod or host, as in App Mesh
-    application_address: str = "127.0.0.1"
+    listener_address: str | None = None
+    application_address: str | None = None
     service_addresses: tuple[tuple[str, str], ...] = ()
 
     def find_service_address(self, service: str) -> str | None:
@@ -87,18 +89,17 @@ def parse_proxy(node_id: str, metadata: Mapping[str, Any], *, account_id: str) -
             f"node metadata {METADATA_KEY}.interception must be transparent or explicit, got "
             f"{settings['interception']!r}"
         ) from None
-    default = Proxy(key)
     return Proxy(
         key,
         interception,
-        _parse_address(
-            settings.get("listener_address", default.listener_address), "listener_address"
-        ),
-        _parse_address(
-            settings.get("application_address", default.application_address), "application_address"
-        ),
+        _find_address(settings, "listener_address"),
+        _find_address(settings, "application_address"),
         _parse_service_addresses(settings.get("service_addresses", {})),
     )
+
+
+def _find_address(settings: Mapping[str, Any], name: str) -> str | None:
+    return _parse_address(settings[name], name) if name in settings else None
 
 
 def _parse_service_addresses(value: object) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from meshwright.graph import Graph
 from meshwright.model.resources import Kind, Resource
+from meshwright.translate.addresses import Addresses, find_addresses
 from meshwright.translate.backends import TCP, Backend, Endpoint, backends_of
 from meshwright.translate.clusters import (
     build_egress_cluster,
@@ -85,17 +86,18 @@ def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResource
     backends = backends_of(graph, node)
     endpoints = _endpoints_of(backends)
     listeners = node.spec.get("listeners", ())
+    addresses = find_addresses(graph, node, proxy)
     is_open = _egress_is_open(graph)
     open_cluster = open_egress_cluster_name(node.key.mesh.name) if is_open else None
     return ProxyResources(
         clusters=(
-            *(build_ingress_cluster(node, each, proxy.application_address) for each in listeners),
+            *(build_ingress_cluster(node, each, addresses.application) for each in listeners),
             *_build_egress_clusters(graph, node, backends, endpoints),
             *_build_outside_clusters(proxy, open_cluster),
         ),
         listeners=(
-            *build_ingress_listeners(node, proxy),
-            *_build_egress_listeners(node, proxy, backends, is_open=is_open),
+            *build_ingress_listeners(node, proxy, addresses),
+            *_build_egress_listeners(node, proxy, addresses, backends, is_open=is_open),
         ),
         routes=(
             *(
@@ -110,13 +112,20 @@ def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResource
 
 
 def _build_egress_listeners(
-    node: Resource, proxy: Proxy, backends: tuple[Backend, ...], *, is_open: bool
+    node: Resource,
+    proxy: Proxy,
+    addresses: Addresses,
+    backends: tuple[Backend, ...],
+    *,
+    is_open: bool,
 ) -> Iterator[Message]:
     if proxy.interception is Interception.EXPLICIT:
         dns_cache = _DNS_CACHE if is_open else None
-        yield from build_explicit_egress_listeners(node, proxy, backends, dns_cache)
+        yield from build_explicit_egress_listeners(node, proxy, addresses, backends, dns_cache)
     else:
-        yield build_transparent_egress_listener(node, proxy, backends, open_egress=is_open)
+        yield build_transparent_egress_listener(
+            node, proxy, addresses, backends, open_egress=is_open
+        )
 
 
 def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyResources:
@@ -128,7 +137,8 @@ def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyRe
     backends = backends_of(graph, gateway)
     endpoints = _endpoints_of(backends)
     explicit = proxy.interception is Interception.EXPLICIT
-    egress_address = proxy.listener_address if explicit else _LOOPBACK
+    addresses = find_addresses(graph, gateway, proxy)
+    egress_address = addresses.listener if explicit else _LOOPBACK
     listeners = gateway.spec["listeners"]
     protocols = {redirect_protocol(kind) for _, kind in gateway_routes_of(graph, gateway)}
     pool = next(iter(listeners[0].get("connectionPool", {"": {}}).values()))
@@ -141,7 +151,7 @@ def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyRe
             *_build_egress_clusters(graph, gateway, backends, endpoints),
         ),
         listeners=(
-            *build_gateway_listeners(gateway, proxy.listener_address),
+            *build_gateway_listeners(gateway, addresses),
             build_gateway_egress_listener(gateway, egress_address),
         ),
         routes=(

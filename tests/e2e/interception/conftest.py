@@ -133,7 +133,7 @@ def build_static_bootstrap(
     mesh: str, dns: DnsServer, service_addresses: dict[str, str]
 ) -> dict[str, Any]:
     """What `meshwright render` prints for `front`, with an admin page and a resolver."""
-    rendered = render_proxy(mesh, "front", None, "127.0.0.1", service_addresses)
+    rendered = render_proxy(mesh, "front", None, None, service_addresses)
     return complete_bootstrap(rendered, dns)
 
 
