@@ -40,7 +40,9 @@ def routed(bench: Bench) -> Iterator[Bench]:
             },
         )
     kinds = [f"{router}-{protocol}" for router in ("cases", "ports") for protocol in PORTS]
-    make_node(bench, "front", *(f"{router}.local" for router in (*kinds, "order")))
+    services = (*kinds, "order", "nobodys")
+    make_node(bench, "front", *(f"{service}.local" for service in services))
+    appmesh.create_virtual_service(meshName=mesh, virtualServiceName="nobodys.local", spec={})
 
     def serve(router: str, protocol: str, *ports: int) -> None:
         appmesh.create_virtual_router(
@@ -125,6 +127,10 @@ def test_a_host_that_is_no_backend_is_told_which_are(routed: Bench):
 
     assert answer.status_code == 404
     assert "its backends are: cases-http.local, cases-http2.local, order.local" in answer.text
+
+
+def test_a_service_that_nobody_provides_is_no_backend_yet(routed: Bench):
+    assert routed.answerer("nobodys.local") == "404"
 
 
 def test_a_name_is_taken_without_regard_to_case(routed: Bench):
