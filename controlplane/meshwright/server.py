@@ -140,6 +140,7 @@ async def serve(settings: Settings) -> None:
                 lambda mesh: render_status(meshes, distribution, mesh),
                 operator,
                 TokenApi(tokens, account_id=settings.account_id),
+                distribution.metrics.render,
             )
             api = _build_api(app, guard, settings.limits, certificate)
             xds = XdsServer(

@@ -48,6 +48,12 @@ def test_health(control_plane: ControlPlane):
         assert json.load(answer) == {"status": "ok"}
 
 
+def test_metrics_are_for_whoever_scrapes(control_plane: ControlPlane):
+    with urllib.request.urlopen(f"{control_plane.url}/metrics") as answer:
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert b"# TYPE meshwright_convergence_seconds histogram" in answer.read()
+
+
 def test_it_stops_cleanly_on_sigterm(own_control_plane: ControlPlane):
     code = own_control_plane.stop()
 

@@ -1,4 +1,4 @@
-"""What every request goes through before the API sees it, except `/healthz`.
+"""What every request goes through before the API sees it, except `/healthz` and `/metrics`.
 
     concurrent requests -> what the head claims -> the body, in time -> the signature -> a replay?
 
@@ -33,7 +33,7 @@ from meshwright.api.routing import find_operation
 MAX_BODY_BYTES: Final = 1024 * 1024
 """The largest body that is read; the largest specification that the model allows is well below."""
 
-OPEN_PATHS: Final = frozenset({"/healthz"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/metrics"})
 """What load balancers and supervisors may ask without a key, however busy it is."""
 
 _RETRY_SECONDS: Final = 1

@@ -1,4 +1,4 @@
-"""The HTTP application: the App Mesh API, the mesh's status and `/healthz`.
+"""The HTTP application: the App Mesh API, the mesh's status, `/healthz` and `/metrics`.
 
 A request that was admitted (see `admission`) goes through, in this order: the route, the body's
 bound (before anything is parsed), the parser, what the caller may do, the validator, the operation,
@@ -43,6 +43,9 @@ from meshwright.api.visibility import list_visible_meshes
 from meshwright.api.writing import Writer
 from meshwright.model.resources import MeshKey
 
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Source: https://prometheus.io/docs/instrumenting/exposition_formats/"""
+
 REVISION_HEADER: Final = "x-meshwright-revision"
 
 _log = structlog.get_logger("meshwright.api")
@@ -51,7 +54,11 @@ Status = Callable[[MeshKey], Mapping[str, Any] | None]
 
 
 def build_app(
-    writer: Writer, status: Status, operator: OperatorApi, proxy_tokens: TokenApi
+    writer: Writer,
+    status: Status,
+    operator: OperatorApi,
+    proxy_tokens: TokenApi,
+    render_metrics: Callable[[], bytes],
 ) -> Starlette:
     """The application.
 
@@ -60,6 +67,7 @@ def build_app(
         status: The status of a mesh by its key, or None for one that does not exist.
         operator: What operators ask beside App Mesh's API.
         proxy_tokens: What they ask about proxies' tokens.
+        render_metrics: What Prometheus is told, in its text format.
     """
 
     async def serve_operation(request: Request) -> Response:
@@ -67,6 +75,9 @@ def build_app(
 
     def serve_health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
+
+    async def serve_metrics(_: Request) -> Response:
+        return Response(render_metrics(), media_type=METRICS_TYPE)
 
     # In the event loop, not in a thread: the proxies' state lives there.
     async def serve_status(request: Request) -> Response:
@@ -87,6 +98,7 @@ def build_app(
     return Starlette(
         routes=[
             Route("/healthz", serve_health),
+            Route("/metrics", serve_metrics),
             Route("/meshwright/v1/meshes/{mesh}/status", serve_status),
             *operator.routes(),
             *proxy_tokens.routes(),

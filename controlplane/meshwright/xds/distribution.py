@@ -21,6 +21,7 @@ from meshwright.graph.graph import PROXY_KINDS
 from meshwright.meshes import Meshes, Transition
 from meshwright.model.resources import Kind, MeshKey, ResourceKey
 from meshwright.translate import Proxy, translate
+from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.resources import Snapshot, pack_snapshot
 from meshwright.xds.stream import Dialect, ProxyStream, Rejection
 from meshwright.xds.wire import Node, Request
@@ -75,6 +76,8 @@ class Connection:
         connected_at: When it came, in seconds since the epoch.
         acknowledged_revision: The revision whose configuration it last acknowledged whole.
         acknowledged_at: When it did, in seconds since the epoch.
+        behind_since: When something changed for it that it has not acknowledged, by the loop's
+            clock.
     """
 
     proxy: Proxy
@@ -87,6 +90,7 @@ class Connection:
     connected_at: float
     acknowledged_revision: int | None = None
     acknowledged_at: float | None = None
+    behind_since: float | None = None
 
 
 class Distribution:
@@ -117,9 +121,12 @@ class Distribution:
         self._behind: set[MeshKey] = set()
         self._dirty: set[ResourceKey] = set()
         self._due_at = 0.0
+        self._first_at = 0.0
+        self._waiting = 0
+        self.metrics = Metrics()
         self._timer: asyncio.TimerHandle | None = None
         meshes.watch(self.note)
-        outside.watch(self._note_outside)
+        outside.watch(self._mark)
 
     # Changes
 
@@ -129,20 +136,24 @@ class Distribution:
 
     def _note(self, transition: Transition) -> None:
         self._behind.add(transition.after.head.mesh)
-        self._dirty |= self._connections.keys() & transition.proxies
-        if self._dirty:
-            self._schedule()
-        else:
+        self._mark(transition.proxies)
+        if not self._dirty:
             self._distribute()
 
-    def _note_outside(self, keys: frozenset[ResourceKey]) -> None:
-        """Take note that something outside has changed for the proxies of resources."""
-        self._dirty |= self._connections.keys() & keys
-        if self._dirty:
-            self._schedule()
-
-    def _schedule(self) -> None:
+    def _mark(self, keys: frozenset[ResourceKey]) -> None:
+        """Have what proxies should have made anew, soon and together with what else changes."""
+        concerned = self._connections.keys() & keys
+        if not concerned:
+            return
         now = self._loop.time()
+        for key in concerned:
+            for connection in self._connections[key]:
+                if connection.behind_since is None:
+                    connection.behind_since = now
+        self._dirty |= concerned
+        self._waiting += 1
+        if self._waiting == 1:
+            self._first_at = now
         if self._timer is None:
             self._due_at = now + self._pace.longest_seconds
         else:
@@ -154,6 +165,9 @@ class Distribution:
     def _distribute(self) -> None:
         """Offer every proxy that a change may have touched what it should have now."""
         self._timer = None
+        if self._waiting:
+            self.metrics.distributed(self._waiting, self._loop.time() - self._first_at)
+            self._waiting = 0
         for mesh in self._behind:
             self._graphs[mesh] = self._meshes.graph(mesh)
         dirty, self._dirty, self._behind = self._dirty, set(), set()
@@ -227,6 +241,7 @@ class Distribution:
             connected_at=self._clock(),
         )
         self._connections.setdefault(proxy.key, []).append(connection)
+        self.metrics.connected(proxy.key.kind.value)
         _log.info("proxy_connected", node_id=node.id, resource=resource.arn, peer=peer)
         return connection
 
@@ -234,6 +249,7 @@ class Distribution:
         """Forget a stream; what its proxy acknowledged and refused is kept for its next one."""
         connections = self._connections.get(connection.proxy.key, [])
         connections.remove(connection)
+        self.metrics.disconnected(connection.proxy.key.kind.value)
         if not connections:
             del self._connections[connection.proxy.key]
             self._outside.need(connection.proxy.key, ())
@@ -256,6 +272,9 @@ class Distribution:
         if not stream.settled:
             return
         revision = stream.target.revision
+        if connection.behind_since is not None and connection.proxy.key not in self._dirty:
+            self.metrics.converged(self._loop.time() - connection.behind_since)
+            connection.behind_since = None
         if connection.acknowledged_revision != revision:
             connection.acknowledged_revision = revision
             connection.acknowledged_at = self._clock()
@@ -265,13 +284,14 @@ class Distribution:
             record.rejection = None
 
     def _reject(self, connection: Connection, rejection: Rejection) -> None:
+        self.metrics.rejected(rejection.type_url)
         record = self._records.setdefault(connection.proxy, ProxyRecord())
         revision = connection.stream.target.revision
         record.rejected.update(
             (rejection.type_url, name, version) for name, version in rejection.contents
         )
         record.rejection = {
-            "type": rejection.type_url.rpartition(".")[2],
+            "type": short_type(rejection.type_url),
             "resources": sorted(name for name, _ in rejection.contents),
             "detail": rejection.detail,
             "revision": revision,

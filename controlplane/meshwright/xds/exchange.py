@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from meshwright.translate import Proxy, parse_proxy
 from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError
 from meshwright.xds.bounds import Bounds, TurnedAwayError, Turnstile
 from meshwright.xds.distribution import Connection, Distribution, UnknownProxyError
+from meshwright.xds.metrics import short_type
 from meshwright.xds.stream import Dialect
 from meshwright.xds.wire import Node, Request
 
@@ -192,12 +194,16 @@ class Exchange:
             while not self._inbox.empty():
                 self._receive(connection, self._inbox.get_nowait())
             for response in connection.stream.next_responses():
+                began = time.perf_counter()
                 await self._write(response.data)
+                self._distribution.metrics.pushed(
+                    response.type_url, len(response.data), time.perf_counter() - began
+                )
                 _log.info(
                     "push",
                     resource=connection.arn,
                     peer=self._peer,
-                    type=response.type_url.rpartition(".")[2],
+                    type=short_type(response.type_url),
                     sent=[each.name for each in response.update.changed],
                     versions={each.name: each.version for each in response.update.changed},
                     removed=list(response.update.removed),

@@ -206,6 +206,10 @@ def test_health_needs_no_key(server: Server):
     assert server.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").status == 200
 
 
+def test_metrics_need_no_key(server: Server):
+    assert server.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").status == 200
+
+
 def test_a_presigned_url(server: Server, call: Any):
     url = call().generate_presigned_url("list_meshes", Params={"limit": 1}, ExpiresIn=60)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from meshwright.discovery.cloud_map import CloudMap, DiscoveryError
 from meshwright.discovery.credentials import Credentials
@@ -230,6 +231,46 @@ def test_the_proxies_of_a_deleted_node_are_closed(meshes: Meshes):
         assert front.closed == ["virtual node 'front' was deleted from mesh 'demo'"]
 
     run(test)
+
+
+def read_metrics(distribution: Distribution) -> dict[str, float]:
+    """The metrics without the buckets, by their names with their labels."""
+    text = distribution.metrics.render().decode()
+    return {
+        sample.name + "".join(f" {value}" for value in sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if "le" not in sample.labels
+    }
+
+
+def test_metrics_tell_how_changes_reach_proxies(meshes: Meshes):
+    async def test() -> dict[str, float]:
+        distribution = build_distribution(meshes, Pace(quiet_seconds=0.05, longest_seconds=5))
+        front, _ = Client(distribution, "front"), Client(distribution, "blue")
+        front.sent.clear()
+        for weight in (1, 2, 3):
+            commit(meshes, split({"blue": weight, "green": 1}, weight + 1))
+        await until(lambda: bool(front.sent))
+        return read_metrics(distribution)
+
+    metrics = asyncio.run(asyncio.wait_for(test(), 10))
+
+    assert metrics["meshwright_connected_proxies virtualNode"] == 2
+    assert metrics["meshwright_convergence_seconds_count"] == 1
+    assert metrics["meshwright_queue_seconds_count"] == 1
+    assert metrics["meshwright_merged_changes_total"] == 2
+
+
+def test_metrics_count_rejections_by_type(meshes: Meshes):
+    async def test() -> dict[str, float]:
+        distribution = build_distribution(meshes)
+        Client(distribution, "front", refuse=lambda response: response.type_url == CLUSTER)
+        return read_metrics(distribution)
+
+    metrics = asyncio.run(asyncio.wait_for(test(), 10))
+
+    assert metrics["meshwright_rejections_total Cluster"] >= 1
 
 
 def test_an_unknown_node_is_told_what_there_is(meshes: Meshes):

@@ -1,0 +1,104 @@
+"""What Prometheus can ask of the distribution: how long changes take, and what is sent and refused.
+
+No metric has the name of a mesh or a proxy, so that whoever may scrape learns of neither.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_BYTES: Final = tuple(float(4**power) for power in range(4, 13))
+
+
+class Metrics:
+    """The metrics of one control plane. Times are in seconds."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._connected = Gauge(
+            "meshwright_connected_proxies",
+            "Proxies' streams that are open, by the kind of their resource.",
+            ("kind",),
+            registry=self._registry,
+        )
+        self._convergence = Histogram(
+            "meshwright_convergence_seconds",
+            "From a change until a proxy that it concerns has acknowledged all of it.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._queue = Histogram(
+            "meshwright_queue_seconds",
+            "How long a change waited for others to be pushed with it.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._merged = Counter(
+            "meshwright_merged_changes",
+            "Changes that were pushed together with an earlier one.",
+            registry=self._registry,
+        )
+        self._push = Histogram(
+            "meshwright_push_seconds",
+            "How long it took until a proxy's connection had taken a response, by type.",
+            ("type",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._bytes = Histogram(
+            "meshwright_push_bytes",
+            "The size of responses, by the type of their resources.",
+            ("type",),
+            buckets=_BYTES,
+            registry=self._registry,
+        )
+        self._rejections = Counter(
+            "meshwright_rejections",
+            "Responses that proxies rejected (NACK), by the type of their resources.",
+            ("type",),
+            registry=self._registry,
+        )
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def connected(self, kind: str) -> None:
+        """A stream of a kind of resource has begun."""
+        self._connected.labels(kind).inc()
+
+    def disconnected(self, kind: str) -> None:
+        """One has ended."""
+        self._connected.labels(kind).dec()
+
+    def converged(self, seconds: float) -> None:
+        """A proxy has acknowledged what a change made of its configuration."""
+        self._convergence.observe(seconds)
+
+    def distributed(self, changes: int, seconds: float) -> None:
+        """Changes have been offered to the proxies they concern.
+
+        Args:
+            changes: How many.
+            seconds: How long the first of them waited.
+        """
+        self._queue.observe(seconds)
+        self._merged.inc(changes - 1)
+
+    def pushed(self, type_url: str, size: int, seconds: float) -> None:
+        """A response has been written."""
+        kind = short_type(type_url)
+        self._push.labels(kind).observe(seconds)
+        self._bytes.labels(kind).observe(size)
+
+    def rejected(self, type_url: str) -> None:
+        """A response has been rejected."""
+        self._rejections.labels(short_type(type_url)).inc()
+
+
+def short_type(type_url: str) -> str:
+    """A type as people name it, such as `Cluster`."""
+    return type_url.rpartition(".")[2]
