@@ -8,16 +8,14 @@ import ipaddress
 import math
 import signal
 import socket
-from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Generator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import grpc
 import structlog
 import uvicorn
-from starlette.applications import Starlette
 
 from meshwright.access.certificates import Certificate
 from meshwright.access.guard import Guard
@@ -31,14 +29,15 @@ from meshwright.api.connections import IDLE_FACTOR, MAX_HEAD_BYTES, build_protoc
 from meshwright.api.operator import MAX_APPLY_BYTES, OperatorApi
 from meshwright.api.tokens import TokenApi
 from meshwright.api.writing import Writer
+from meshwright.chores import Following, follow, watch
 from meshwright.discovery.cloud_map import CloudMap, CloudMapClient
 from meshwright.discovery.credentials import Credentials, parse_mapping
 from meshwright.discovery.outside import LiveOutside
-from meshwright.graph.findings import find_problems
 from meshwright.graph.quotas import Quotas
 from meshwright.meshes import Meshes
-from meshwright.model.resources import MeshKey
-from meshwright.store import StoreError, open_store
+from meshwright.status import render_status
+from meshwright.store import open_store
+from meshwright.xds.admission import Gate
 from meshwright.xds.bounds import Bounds
 from meshwright.xds.distribution import Distribution
 from meshwright.xds.server import XdsServer
@@ -46,8 +45,6 @@ from meshwright.xds.server import XdsServer
 _log = structlog.get_logger("meshwright")
 
 _STOP_GRACE_SECONDS: Final = 1.0
-_FOLLOW_SECONDS: Final = 0.5
-"""How often the store is asked whether another process has written to it."""
 
 
 class ServeError(Exception):
@@ -107,76 +104,90 @@ async def serve(settings: Settings) -> None:
     xds_host, xds_port = parse_address(settings.xds, "--xds")
     settings.access.require_safe(settings.api, is_loopback=_is_loopback(api_host))
     settings.proxies.require_safe(settings.xds, is_loopback=_is_loopback(xds_host))
-    keys = settings.access.open_keys(settings.account_id)
-    guard = Guard(keys, account_id=settings.account_id)
-    certificate = settings.access.open_certificate()
-    xds_certificate = settings.proxies.open_certificate()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with contextlib.ExitStack() as stack:
-        audit = None
-        if settings.audit_log is not None:
-            audit = stack.enter_context(contextlib.closing(AuditLog(settings.audit_log)))
-        store = stack.enter_context(contextlib.closing(open_store(settings.store)))
-        meshes = Meshes(store)
-        credentials = _open_credentials(settings)
-        cloud_map = CloudMap(CloudMapClient(settings.region), settings.discovery_seconds)
-        outside = LiveOutside(cloud_map, credentials)
-        distribution = Distribution(meshes, outside)
-        tokens = Tokens(store, region=settings.region)
-        gate = settings.proxies.open_gate(settings.account_id, tokens, keys)
-        catch_up = _Following(meshes, None if xds_certificate is None else tokens)
-        await asyncio.to_thread(catch_up)
-        writer = Writer(meshes, region=settings.region, quotas=settings.quotas, audit=audit)
-        operator = OperatorApi(
-            writer,
-            account_id=settings.account_id,
-            count_proxies=lambda mesh: len(distribution.proxies(mesh)),
+        parts = _assemble(settings, stack)
+        await asyncio.to_thread(parts.catch_up)
+        api_socket = stack.enter_context(_listen(api_host, api_port))
+        api, xds = _build_api(settings, parts), _build_xds(settings, parts)
+        xds_address = _bind_xds(xds, xds_host, xds_port, parts.xds_certificate)
+        token_address = _bind_tokens(xds, settings.proxies.token_address, parts.xds_certificate)
+        await xds.start()
+        serving = asyncio.create_task(api.serve(sockets=[api_socket]))
+        chores = _begin_chores(parts, xds)
+        _log.info(
+            "serving",
+            api=_render_address(*api_socket.getsockname()[:2]),
+            xds=xds_address,
+            xds_tokens=token_address,
+            store=parts.meshes.store.url,
+            tls=parts.certificate is not None,
+            xds_tls=parts.xds_certificate is not None,
+            access="keys" if parts.guard.has_keys else "open",
         )
-        with _listen(api_host, api_port) as api_socket:
-            app = build_app(
-                writer,
-                lambda mesh: render_status(meshes, distribution, mesh),
-                operator,
-                TokenApi(tokens, account_id=settings.account_id),
-                distribution.metrics.render,
-            )
-            api = _build_api(app, guard, settings.limits, certificate)
-            xds = XdsServer(
-                distribution,
-                account_id=settings.account_id,
-                gate=gate,
-                connection_seconds=settings.xds_connection_seconds,
-                bounds=settings.xds_bounds,
-            )
-            xds_address = _bind_xds(xds, xds_host, xds_port, xds_certificate)
-            token_address = _bind_tokens(xds, settings.proxies.token_address, xds_certificate)
-            await xds.start()
-            serving = asyncio.create_task(api.serve(sockets=[api_socket]))
-            certificates = filter(None, (certificate, xds_certificate))
-            chores = [
-                asyncio.create_task(_follow(catch_up, xds)),
-                asyncio.create_task(outside.follow_credentials()),
-                *(asyncio.create_task(_watch(each)) for each in certificates),
-            ]
-            _log.info(
-                "serving",
-                api=_render_address(*api_socket.getsockname()[:2]),
-                xds=xds_address,
-                xds_tokens=token_address,
-                store=store.url,
-                tls=certificate is not None,
-                xds_tls=xds_certificate is not None,
-                access="keys" if guard.has_keys else "open",
-            )
-            await stop.wait()
-            for chore in chores:
-                chore.cancel()
-            await cloud_map.close()
-            api.should_exit = True
-            await asyncio.gather(serving, xds.stop(settings.drain_seconds))
+        await stop.wait()
+        for chore in chores:
+            chore.cancel()
+        await parts.cloud_map.close()
+        api.should_exit = True
+        await asyncio.gather(serving, xds.stop(settings.drain_seconds))
     _log.info("stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What both servers are built of."""
+
+    guard: Guard
+    gate: Gate
+    certificate: Certificate | None
+    xds_certificate: Certificate | None
+    meshes: Meshes
+    tokens: Tokens
+    writer: Writer
+    cloud_map: CloudMap
+    outside: LiveOutside
+    distribution: Distribution
+    catch_up: Following
+
+
+def _assemble(settings: Settings, stack: contextlib.ExitStack) -> _Parts:
+    """Open what the settings name; the stack closes it."""
+    keys = settings.access.open_keys(settings.account_id)
+    certificate = settings.access.open_certificate()
+    xds_certificate = settings.proxies.open_certificate()
+    audit = None
+    if settings.audit_log is not None:
+        audit = stack.enter_context(contextlib.closing(AuditLog(settings.audit_log)))
+    store = stack.enter_context(contextlib.closing(open_store(settings.store)))
+    meshes = Meshes(store)
+    tokens = Tokens(store, region=settings.region)
+    cloud_map = CloudMap(CloudMapClient(settings.region), settings.discovery_seconds)
+    outside = LiveOutside(cloud_map, _open_credentials(settings))
+    return _Parts(
+        guard=Guard(keys, account_id=settings.account_id),
+        gate=settings.proxies.open_gate(settings.account_id, tokens, keys),
+        certificate=certificate,
+        xds_certificate=xds_certificate,
+        meshes=meshes,
+        tokens=tokens,
+        writer=Writer(meshes, region=settings.region, quotas=settings.quotas, audit=audit),
+        cloud_map=cloud_map,
+        outside=outside,
+        distribution=Distribution(meshes, outside),
+        catch_up=Following(meshes, None if xds_certificate is None else tokens),
+    )
+
+
+def _begin_chores(parts: _Parts, xds: XdsServer) -> list[asyncio.Task[None]]:
+    certificates = filter(None, (parts.certificate, parts.xds_certificate))
+    return [
+        asyncio.create_task(follow(parts.catch_up, xds)),
+        asyncio.create_task(parts.outside.follow_credentials()),
+        *(asyncio.create_task(watch(each)) for each in certificates),
+    ]
 
 
 def _open_credentials(settings: Settings) -> Credentials:
@@ -187,11 +198,32 @@ def _open_credentials(settings: Settings) -> Credentials:
     return credentials
 
 
-def _build_api(
-    app: Starlette, guard: Guard, limits: Limits, certificate: Certificate | None
-) -> _ApiServer:
+def _build_xds(settings: Settings, parts: _Parts) -> XdsServer:
+    return XdsServer(
+        parts.distribution,
+        account_id=settings.account_id,
+        gate=parts.gate,
+        connection_seconds=settings.xds_connection_seconds,
+        bounds=settings.xds_bounds,
+    )
+
+
+def _build_api(settings: Settings, parts: _Parts) -> _ApiServer:
+    limits, distribution = settings.limits, parts.distribution
+    app = build_app(
+        parts.writer,
+        lambda mesh: render_status(parts.meshes, distribution, mesh),
+        OperatorApi(
+            parts.writer,
+            account_id=settings.account_id,
+            count_proxies=lambda mesh: len(distribution.proxies(mesh)),
+        ),
+        TokenApi(parts.tokens, account_id=settings.account_id),
+        distribution.metrics.render,
+    )
+    large_bodies = {"/meshwright/v1/apply": MAX_APPLY_BYTES}
     config = uvicorn.Config(
-        Admission(app, guard, limits, large_bodies={"/meshwright/v1/apply": MAX_APPLY_BYTES}),
+        Admission(app, parts.guard, limits, large_bodies=large_bodies),
         # By name and not "auto": the limits of connections are made for this implementation.
         http=build_protocol(limits),
         ws="none",
@@ -204,9 +236,9 @@ def _build_api(
         lifespan="off",
         timeout_graceful_shutdown=int(_STOP_GRACE_SECONDS),
     )
-    if certificate is not None:
+    if parts.certificate is not None:
         config.load()
-        config.ssl = certificate.context
+        config.ssl = parts.certificate.context
     return _ApiServer(config)
 
 
@@ -217,52 +249,6 @@ class _ApiServer(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         """Leave signals alone."""
         yield
-
-
-@dataclass(frozen=True, slots=True)
-class _Following:
-    """Takes over what other processes have written to the store: meshes, and tokens if asked."""
-
-    meshes: Meshes
-    tokens: Tokens | None
-
-    def __call__(self) -> None:
-        self.meshes.catch_up_all()
-        if self.tokens is not None:
-            self.tokens.refresh()
-
-
-async def _follow(catch_up: _Following, xds: XdsServer) -> None:
-    """Follow the store, and end streams that would not be let in any more.
-
-    An outage of the store is a line at each end.
-    """
-    is_cut_off = False
-    while True:
-        await asyncio.sleep(_FOLLOW_SECONDS)
-        try:
-            xds.end_unwelcome()
-            await asyncio.to_thread(catch_up)
-        except StoreError as error:
-            if not is_cut_off:
-                _log.error("store_unreachable", error=str(error))
-            is_cut_off = True
-        except Exception:
-            _log.exception("unexpected_error", doing="following the store")
-        else:
-            if is_cut_off:
-                _log.info("store_reachable_again")
-            is_cut_off = False
-
-
-async def _watch(certificate: Certificate) -> None:
-    """Take over a certificate that was renewed."""
-    while True:
-        await asyncio.sleep(_FOLLOW_SECONDS)
-        try:
-            certificate.refresh()
-        except Exception:
-            _log.exception("unexpected_error", doing="reloading the TLS certificate")
 
 
 def parse_address(text: str, option: str) -> tuple[str, int]:
@@ -330,37 +316,3 @@ def _bind(
 
 def _render_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def render_status(
-    meshes: Meshes, distribution: Distribution, mesh: MeshKey
-) -> Mapping[str, Any] | None:
-    """The status of a mesh: its revision, findings and proxies; None where it does not exist."""
-    graph = meshes.graph(mesh)
-    if graph.mesh is None:
-        return None
-    return {
-        "mesh": mesh.name,
-        "revision": graph.head.revision,
-        "committed_at": _render_time(graph.head.committed_at),
-        "findings": [
-            asdict(finding)
-            for finding in (*find_problems(graph), *distribution.find_problems(mesh))
-        ],
-        "proxies": [_render_times(proxy) for proxy in distribution.proxies(mesh)],
-    }
-
-
-def _render_times(proxy: dict[str, Any]) -> dict[str, Any]:
-    rejection = proxy["rejection"]
-    return proxy | {
-        "connected_at": _render_time(proxy["connected_at"]),
-        "acknowledged_at": _render_time(proxy["acknowledged_at"]),
-        "rejection": rejection and rejection | {"at": _render_time(rejection["at"])},
-    }
-
-
-def _render_time(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")

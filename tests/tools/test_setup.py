@@ -80,9 +80,3 @@ def test_children_find_the_plugin_and_pulumi_on_path() -> None:
 def test_children_are_told_the_image(image: str | None, told: str) -> None:
     environment = build_child_environment(Prepared(localstack_image=image), {})
     assert environment["MESHWRIGHT_LOCALSTACK_IMAGE"] == told
-
-
-@pytest.mark.parametrize("ryuk", [True, False])
-def test_the_reaper_is_off_only_where_its_image_is_absent(*, ryuk: bool) -> None:
-    environment = build_child_environment(Prepared(ryuk=ryuk), {})
-    assert ("TESTCONTAINERS_RYUK_DISABLED" in environment) is not ryuk

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from tools.dev.console import say
-from tools.dev.docker_engine import image_exists, is_switched_off, prepare_engine
+from tools.dev.docker_engine import is_switched_off, prepare_engine
 from tools.dev.dynamodb_local import prepare_dynamodb_local
-from tools.dev.images import pull_image
-from tools.dev.localstack_image import PULLED, prepare_localstack_image
+from tools.dev.localstack_image import prepare_localstack_image
 from tools.dev.network_tools import prepare_network_tools
 from tools.dev.paths import SCRIPTS, is_ci
 from tools.dev.processes import SetupError, ending_on_sigterm
@@ -49,14 +48,12 @@ class Prepared:
         dynamodb: the folder of DynamoDB Local, which runs on Java.
         docker: a Docker engine answers.
         localstack_image: the image that AWS is emulated with, if there is an engine.
-        ryuk: the image with which testcontainers removes what a killed run left behind is there.
     """
 
     pulumi: Path | None = None
     dynamodb: Path | None = None
     docker: bool = False
     localstack_image: str | None = None
-    ryuk: bool = False
 
 
 def prepare(components: Collection[Component]) -> Prepared:
@@ -79,7 +76,7 @@ def prepare(components: Collection[Component]) -> Prepared:
             docker = _try(prepare_engine, "tests that need Docker are skipped, moto stands in")
         if docker and Component.IMAGES in components:
             image = _try_for(prepare_localstack_image, "moto stands in for LocalStack")
-    return Prepared(pulumi, dynamodb, docker, image, _prepare_ryuk(image))
+    return Prepared(pulumi, dynamodb, docker, image)
 
 
 def _try_for(step: Callable[[], T], consequence: str) -> T | None:
@@ -101,25 +98,6 @@ def _try(step: Callable[[], None], consequence: str) -> bool:
     return _try_for(done, consequence) is not None
 
 
-def _prepare_ryuk(localstack_image: str | None) -> bool:
-    """Whether testcontainers' reaper can be used: it only exists as an image to pull."""
-    if localstack_image is None:
-        return False
-    from testcontainers.core.config import testcontainers_config  # slow to import
-
-    name = testcontainers_config.ryuk_image
-    if image_exists(name):
-        return True
-    if localstack_image != PULLED:
-        return False  # no registry answered for LocalStack: asking again takes time for nothing
-    try:
-        pull_image(name)
-    except SetupError as error:
-        say(f"{error}: testcontainers goes without its reaper")
-        return False
-    return True
-
-
 def build_child_environment(prepared: Prepared, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of programs that use what was prepared, built upon `environ`.
 
@@ -136,7 +114,5 @@ def build_child_environment(prepared: Prepared, environ: Mapping[str, str]) -> d
     if prepared.pulumi:
         folders.append(str(prepared.pulumi.parent))
         changes["MESHWRIGHT_PULUMI"] = str(prepared.pulumi)
-    if not prepared.ryuk:
-        changes["TESTCONTAINERS_RYUK_DISABLED"] = "true"
     changes["PATH"] = os.pathsep.join([*folders, environ.get("PATH", os.defpath)])
     return {**environ, **changes}
