@@ -57,6 +57,7 @@ class _LimitedProtocol(H11Protocol):
     _timed_state: object = None
     _is_answered: bool = False
 
+    # uvicorn narrows asyncio's parameter, and so does what inherits from it.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:

@@ -13,6 +13,7 @@ from meshwright.graph.violations import Violation
 from meshwright.model.log_formats import find_format_error
 from meshwright.model.patterns import find_pattern_error
 from meshwright.model.resources import Kind, Resource
+from meshwright.model.retry_events import HTTP_RETRY_EVENTS
 
 LONGEST_SECONDS: Final = 10 * 365 * 24 * 3600
 """No duration may be longer: ten years, well within what Envoy can count."""
@@ -22,9 +23,6 @@ LARGEST_COUNT: Final = 2**32 - 1
 
 RESERVED_PREFIXES: Final = ("/aws-appmesh", "/aws-app-mesh")
 """Paths that App Mesh kept for itself (user guide, gateway-routes.md)."""
-
-HTTP_RETRY_EVENTS: Final = ("server-error", "gateway-error", "client-error", "stream-error")
-"""Source: botocore's model, HttpRetryPolicy.httpRetryEvents."""
 
 
 def find_field_violations(resource: Resource) -> list[Violation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from meshwright.graph.graph import PROXY_KINDS, Graph
 from meshwright.graph.references import (
@@ -13,10 +13,8 @@ from meshwright.graph.references import (
     references_of,
     weighted_target_ports,
 )
+from meshwright.model.ports import PROXY_PORTS
 from meshwright.model.resources import Kind, Resource
-
-PROXY_PORTS: Final = frozenset({15000, 15001})
-"""Where proxies listen for redirected traffic (App Mesh user guide, envoy-metrics.md)."""
 
 
 @dataclass(frozen=True, slots=True)

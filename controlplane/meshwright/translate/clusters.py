@@ -8,6 +8,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from meshwright.graph import Graph
+from meshwright.model.ports import EGRESS_PORT
 from meshwright.model.resources import Resource
 from meshwright.translate.addresses import ip_preference
 from meshwright.translate.backends import Endpoint, cloud_map_service
@@ -26,7 +27,6 @@ from meshwright.translate.health import (
 )
 from meshwright.translate.lookups import EndpointsLookup
 from meshwright.translate.names import cluster_name, self_redirect_cluster_name
-from meshwright.translate.proxies import EGRESS_PORT
 from meshwright.translate.secrets import ADS
 from meshwright.translate.tls import ClientTls, build_client_transport_socket
 

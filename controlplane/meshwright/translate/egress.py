@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
+from meshwright.model.ports import EGRESS_PORT
 from meshwright.model.resources import Resource
 from meshwright.translate.addresses import Addresses
 from meshwright.translate.backends import Backend, TcpPort
@@ -37,7 +38,7 @@ from meshwright.translate.names import (
     open_egress_cluster_name,
     route_configuration_name,
 )
-from meshwright.translate.proxies import EGRESS_PORT, Proxy
+from meshwright.translate.proxies import Proxy
 from meshwright.translate.routes import HTTP_PORT
 
 ROUTES: Final = route_configuration_name("egress", "http", EGRESS_PORT)

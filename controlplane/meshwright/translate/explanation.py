@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshwright.graph import Graph
+from meshwright.model.ports import EGRESS_PORT
 from meshwright.model.resources import Kind, Resource
 from meshwright.translate.backends import (
     TCP,
@@ -22,7 +23,6 @@ from meshwright.translate.backends import (
 from meshwright.translate.egress import AWS_NAMES, AWS_PORT
 from meshwright.translate.mismatches import find_mismatch
 from meshwright.translate.names import listener_name
-from meshwright.translate.proxies import EGRESS_PORT
 from meshwright.translate.retries import DEFAULT_RETRIES
 from meshwright.translate.routes import REQUEST_TIMEOUT_SECONDS
 from meshwright.translate.sent_requests import SentRequest

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from meshwright.model.ports import INGRESS_PORT
 from meshwright.model.resources import Resource
 from meshwright.translate.addresses import Addresses
 from meshwright.translate.backends import TCP
@@ -18,7 +19,7 @@ from meshwright.translate.listener_filters import (
     restore_original_destination,
 )
 from meshwright.translate.names import cluster_name, listener_name, route_configuration_name
-from meshwright.translate.proxies import INGRESS_PORT, Interception, Proxy
+from meshwright.translate.proxies import Interception, Proxy
 from meshwright.translate.tls import build_server_transport_socket, find_server_tls
 
 

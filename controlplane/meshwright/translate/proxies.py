@@ -11,8 +11,6 @@ from typing import Any, Final, cast
 from meshwright.model.resources import ResourceKey, parse_resource_id
 
 METADATA_KEY: Final = "meshwright"
-EGRESS_PORT: Final = 15001
-INGRESS_PORT: Final = 15000
 
 _MEMBERS: Final = (
     "interception",

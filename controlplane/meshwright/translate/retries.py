@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from meshwright.model.retry_events import CONDITIONS, STATUS_CODES
 from meshwright.translate.durations import build_duration
 from meshwright.translate.envoy_api import PreviousHosts, build_extension
 
 DEFAULT_RETRIES: Final = 2
 _HOST_ATTEMPTS: Final = 5
-
-HTTP_STATUS_CODES: Final[Mapping[str, tuple[int, ...]]] = {
-    "server-error": (500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511),
-    "gateway-error": (502, 503, 504),
-    "client-error": (409,),
-}
-"""The status codes behind App Mesh's HTTP retry events (botocore's model, HttpRetryPolicy)."""
-
-HTTP_CONDITIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "stream-error": ("reset", "refused-stream")
-}
-"""The other HTTP retry events, as Envoy's conditions."""
 
 _TCP_CONDITIONS: Final[Mapping[str, str]] = {"connection-error": "connect-failure"}
 """User guide, envoy-defaults.md: the event is equivalent to Envoy's connect-failure."""
@@ -35,9 +24,9 @@ def build_retry_policy(policy: Mapping[str, Any] | None) -> dict[str, Any]:
     if policy is None:
         return _build_default()
     http_events: list[str] = policy.get("httpRetryEvents", [])
-    codes = sorted({code for event in http_events for code in HTTP_STATUS_CODES.get(event, ())})
+    codes = sorted({code for event in http_events for code in STATUS_CODES.get(event, ())})
     conditions = [
-        *(each for event in http_events for each in HTTP_CONDITIONS.get(event, ())),
+        *(each for event in http_events for each in CONDITIONS.get(event, ())),
         *(_TCP_CONDITIONS[event] for event in policy.get("tcpRetryEvents", ())),
         *policy.get("grpcRetryEvents", ()),
         *(["retriable-status-codes"] if codes else []),

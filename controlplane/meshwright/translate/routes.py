@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
+from meshwright.model.ports import EGRESS_PORT
 from meshwright.model.resources import Kind, Resource
 from meshwright.translate.backends import Backend, RoutedRequests, Target
 from meshwright.translate.durations import build_duration
@@ -14,7 +15,6 @@ from meshwright.translate.envoy_api import RouteConfiguration, build_struct
 from meshwright.translate.health import SELF_CHECK_HOST, build_self_checks
 from meshwright.translate.matches import build_grpc_match, build_http_match
 from meshwright.translate.names import cluster_name, route_configuration_name
-from meshwright.translate.proxies import EGRESS_PORT
 from meshwright.translate.retries import build_retry_policy
 
 REQUEST_TIMEOUT_SECONDS: Final = 15

@@ -1,0 +1,12 @@
+"""The ports on which a proxy itself listens for what is redirected to it.
+
+Source: App Mesh user guide, envoy-metrics.md and getting-started-ecs.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+INGRESS_PORT: Final = 15000
+EGRESS_PORT: Final = 15001
+PROXY_PORTS: Final = frozenset({INGRESS_PORT, EGRESS_PORT})
