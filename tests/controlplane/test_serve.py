@@ -17,9 +17,11 @@ import grpc
 import pytest
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
+from pytest_meshwright.addresses import AddressBlock
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.processes import ProcessGroup
 from pytest_meshwright.waiting import wait_until
+from tests.controlplane.restarting import restartable
 
 MESHWRIGHT = Path(sys.executable).with_name("meshwright")
 
@@ -39,7 +41,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 @pytest.fixture
 def own_control_plane(tmp_path: Path) -> Iterator[ControlPlane]:
     """A control plane that a test may stop and restart."""
-    with ProcessGroup() as group, ControlPlane(folder=tmp_path, group=group) as control_plane:
+    with (
+        AddressBlock() as block,
+        ProcessGroup() as group,
+        restartable(tmp_path, group, block) as control_plane,
+    ):
         yield control_plane
 
 

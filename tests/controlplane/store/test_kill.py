@@ -19,10 +19,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from meshwright.model.resources import Resource, ResourceKey
 from meshwright.store import open_store
 from meshwright.store.dynamodb_table import error_code
+from pytest_meshwright.addresses import AddressBlock
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.errors import HarnessError
 from pytest_meshwright.processes import ProcessGroup
 from tests.controlplane.meshes import DEMO, node_spec
+from tests.controlplane.restarting import restartable
 
 # Twice 20 kills among writes and twice 5 at the start.
 ROUNDS = 20
@@ -183,11 +185,11 @@ def start_and_kill(control_plane: ControlPlane, moments: random.Random) -> None:
 @pytest.fixture
 def control_planes(tmp_path: Path) -> Iterator[Sequence[ControlPlane]]:
     """Two control planes on one SQLite file."""
-    with ProcessGroup() as group:
-        first = ControlPlane(folder=tmp_path / "first", group=group).start()
+    with AddressBlock() as block, ProcessGroup() as group:
+        first = restartable(tmp_path / "first", group, block, 3).start()
         (tmp_path / "second").mkdir()
         (tmp_path / "second" / first.store.name).symlink_to(first.store)
-        yield [first, ControlPlane(folder=tmp_path / "second", group=group).start()]
+        yield [first, restartable(tmp_path / "second", group, block, 4).start()]
 
 
 def test_acknowledged_writes_survive_kills(control_planes: Sequence[ControlPlane]) -> None:

@@ -14,12 +14,13 @@ import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
-from pytest_meshwright.control_plane import ControlPlane
+from pytest_meshwright.addresses import AddressBlock
 from pytest_meshwright.processes import ProcessGroup
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.access.ads import CLUSTER, Asking, ads_address, asking, make_demo
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
 from tests.controlplane.meshes import node_spec, service_spec
+from tests.controlplane.restarting import restartable
 from tests.controlplane.xds.raw import RawStream
 
 PATIENCE = 2.0
@@ -134,7 +135,11 @@ def test_what_is_rejected_is_not_sent_again_and_what_comes_after_is(server: Serv
 
 def test_a_server_killed_in_mid_push_sends_what_is_missing_once_it_is_back(tmp_path: Path):
     """A proxy has got its first clusters, and has not acknowledged them when others are added."""
-    with ProcessGroup() as group, ControlPlane(folder=tmp_path, group=group) as control_plane:
+    with (
+        AddressBlock() as block,
+        ProcessGroup() as group,
+        restartable(tmp_path, group, block) as control_plane,
+    ):
         client: Any = control_plane.client()
         make_mesh(client)
         with asking(str(control_plane.xds), secure=False) as stream:
