@@ -118,6 +118,7 @@ class Distribution:
         self._graphs: dict[MeshKey, Graph] = {}
         self._connections: dict[ResourceKey, list[Connection]] = {}
         self._records: dict[Proxy, ProxyRecord] = {}
+        self._snapshots: dict[ResourceKey, dict[Proxy, Snapshot]] = {}
         self._behind: set[MeshKey] = set()
         self._dirty: set[ResourceKey] = set()
         self._due_at = 0.0
@@ -172,6 +173,7 @@ class Distribution:
             self._graphs[mesh] = self._meshes.graph(mesh)
         dirty, self._dirty, self._behind = self._dirty, set(), set()
         for key in dirty:
+            self._snapshots.pop(key, None)
             if key in self._graph(key.mesh).resources:
                 self._offer(self._connections.get(key, []))
             else:
@@ -183,31 +185,34 @@ class Distribution:
         return self._graphs.get(mesh) or self._graphs.setdefault(mesh, self._meshes.graph(mesh))
 
     def _offer(self, connections: Iterable[Connection]) -> None:
-        snapshots: dict[Proxy, Snapshot] = {}
         for connection in connections:
-            proxy = connection.proxy
             try:
-                snapshot = snapshots.get(proxy) or self._snapshot(proxy)
+                snapshot = self._snapshot(connection.proxy)
             except Exception:
                 # What one mesh holds must not keep the others' changes from their proxies; this
                 # proxy goes on with what it has.
                 _log.exception("unexpected_error", resource=connection.arn, peer=connection.peer)
                 continue
-            snapshots[proxy] = snapshot
             connection.stream.offer(snapshot)
             self._settle(connection)
             connection.wake()
 
     def _snapshot(self, proxy: Proxy) -> Snapshot:
         """What a proxy should have; its last good configuration while it refuses the new one."""
-        graph = self._graph(proxy.key.mesh)
-        resources = translate(graph, proxy)
-        self._outside.need(proxy.key, resources.lookups)
-        snapshot = pack_snapshot(resources, graph.head.revision, self._outside)
+        snapshots = self._snapshots.setdefault(proxy.key, {})
+        snapshot = snapshots.get(proxy)
+        if snapshot is None:
+            snapshot = snapshots[proxy] = self._build_snapshot(proxy)
         record = self._records.get(proxy)
         if record is not None and record.last_good and record.rejected & snapshot.contents():
             return record.last_good
         return snapshot
+
+    def _build_snapshot(self, proxy: Proxy) -> Snapshot:
+        graph = self._graph(proxy.key.mesh)
+        resources = translate(graph, proxy)
+        self._outside.need(proxy.key, resources.lookups)
+        return pack_snapshot(resources, graph.head.revision, self._outside)
 
     # Streams
 
@@ -252,6 +257,8 @@ class Distribution:
         self.metrics.disconnected(connection.proxy.key.kind.value)
         if not connections:
             del self._connections[connection.proxy.key]
+            # Changes are followed only for those who are connected.
+            self._snapshots.pop(connection.proxy.key, None)
             self._outside.need(connection.proxy.key, ())
         _log.info(
             "proxy_disconnected",

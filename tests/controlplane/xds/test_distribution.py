@@ -146,6 +146,35 @@ def test_whom_a_change_does_not_concern_has_acknowledged_it(meshes: Meshes):
     run(test)
 
 
+def test_a_proxy_that_comes_to_others_of_its_virtual_node_gets_what_they_have(meshes: Meshes):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        first = Client(distribution, "front")
+
+        second = Client(distribution, "front")
+
+        # The very same: nothing is translated or serialized again, also in a storm of them.
+        assert second.connection.stream.target is first.connection.stream.target
+
+    run(test)
+
+
+def test_a_proxy_that_comes_after_a_change_that_nobody_followed_gets_the_change(meshes: Meshes):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        gone = Client(distribution, "front")
+        distribution.disconnect(gone.connection)
+        blue = Client(distribution, "blue")
+
+        commit(meshes, split({"blue": 1, "green": 1}, 2))
+        await until(lambda: blue.status["acknowledged_revision"] == 2)
+
+        after = Client(distribution, "front").connection.stream.target
+        assert after.contents() != gone.connection.stream.target.contents()
+
+    run(test)
+
+
 def test_a_burst_of_changes_is_one_push(meshes: Meshes):
     async def test() -> None:
         distribution = build_distribution(meshes, Pace(quiet_seconds=0.05, longest_seconds=5))
