@@ -23,12 +23,14 @@ class Endpoint:
     Attributes:
         node: The virtual node.
         listener: The listener, as the node's specification has it.
+        policy: The TLS policy of the client that reaches it; None where that has none.
         service: The virtual service by which it is reached, where others reach it under another
             client policy; else empty.
     """
 
     node: Resource
     listener: Mapping[str, Any]
+    policy: Mapping[str, Any] | None = None
     service: str = ""
 
     @property
@@ -151,31 +153,23 @@ def backends_of(graph: Graph, owner: Resource) -> tuple[Backend, ...]:
     return _part_by_policy(owner, found)
 
 
-def find_client_policy(owner: Resource, service: str) -> Mapping[str, Any] | None:
-    """The TLS policy for a backend of that name: its own, else the owner's default."""
-    for declared in owner.spec.get("backends", ()):
-        backend = declared["virtualService"]
-        policy = backend.get("clientPolicy", {}).get("tls")
-        if policy is not None and backend["virtualServiceName"].rpartition("/")[2] == service:
-            return policy
-    return owner.spec.get("backendDefaults", {}).get("clientPolicy", {}).get("tls")
-
-
 def _part_by_policy(owner: Resource, backends: list[Backend]) -> tuple[Backend, ...]:
-    """The backends with endpoints of their own where they reach one under another client policy.
+    """The backends under the owner's client policies.
 
-    The first by name keeps the cluster with App Mesh's name.
+    They have endpoints of their own where they reach one under different policies; the first by
+    name keeps the cluster with App Mesh's name.
     """
+    if not _has_client_policies(owner):
+        return tuple(backends)
     policies: dict[str, Mapping[str, Any] | None] = {}
 
     def part(service: str, rule: RoutedRequests) -> RoutedRequests:
-        policy = find_client_policy(owner, service)
-        targets = [
-            target
-            if policies.setdefault(target.endpoint.cluster, policy) == policy
-            else replace(target, endpoint=replace(target.endpoint, service=service))
-            for target in rule.targets
-        ]
+        policy = _find_client_policy(owner, service)
+        targets: list[Target] = []
+        for target in rule.targets:
+            agrees = policies.setdefault(target.endpoint.cluster, policy) == policy
+            reached = replace(target.endpoint, policy=policy, service="" if agrees else service)
+            targets.append(replace(target, endpoint=reached))
         return replace(rule, targets=tuple(targets))
 
     return tuple(
@@ -189,6 +183,22 @@ def _part_by_policy(owner: Resource, backends: list[Backend]) -> tuple[Backend, 
         )
         for backend in backends
     )
+
+
+def _has_client_policies(owner: Resource) -> bool:
+    declared = [each["virtualService"] for each in owner.spec.get("backends", ())]
+    defaults = owner.spec.get("backendDefaults", {})
+    return any("clientPolicy" in each for each in (defaults, *declared))
+
+
+def _find_client_policy(owner: Resource, service: str) -> Mapping[str, Any] | None:
+    """The TLS policy for a backend of that name: its own, else the owner's default."""
+    for declared in owner.spec.get("backends", ()):
+        backend = declared["virtualService"]
+        policy = backend.get("clientPolicy", {}).get("tls")
+        if policy is not None and backend["virtualServiceName"].rpartition("/")[2] == service:
+            return policy
+    return owner.spec.get("backendDefaults", {}).get("clientPolicy", {}).get("tls")
 
 
 def _resolve(graph: Graph, service: Resource) -> Iterator[Backend]:

@@ -86,7 +86,7 @@ def _explain_request(
     if not any(target.weight for target in rule.targets):
         steps.append(Step("no target can be reached: Envoy answers 503", rule.declared.arn))
         return False
-    steps.extend(_targets(caller, backends, rule))
+    steps.extend(_targets(rule))
     return True
 
 
@@ -142,12 +142,10 @@ def _explain_connection(
         Step(text if named else f"{text}, whatever the host", _backend_source(caller, backend))
     )
     steps.append(_provider(backend))
-    return _explain_tcp_rule(caller, backends, tcp, steps)
+    return _explain_tcp_rule(tcp, steps)
 
 
-def _explain_tcp_rule(
-    caller: Resource, backends: tuple[Backend, ...], tcp: TcpPort, steps: list[Step]
-) -> bool:
+def _explain_tcp_rule(tcp: TcpPort, steps: list[Step]) -> bool:
     rule = tcp.rule
     if rule is None:
         steps.append(Step("no route takes it: it is closed"))
@@ -162,7 +160,7 @@ def _explain_tcp_rule(
     if not any(target.weight for target in rule.targets):
         steps.append(Step("no target can be reached: it is closed", rule.declared.arn))
         return False
-    steps.extend(_targets(caller, backends, rule))
+    steps.extend(_targets(rule))
     return True
 
 
@@ -262,14 +260,12 @@ def _timing(rule: RoutedRequests) -> Iterator[Step]:
         yield Step(f"it may idle {_duration(timeouts['idle'])}", f"{declared}.timeout.idle")
 
 
-def _targets(
-    caller: Resource, backends: tuple[Backend, ...], rule: RoutedRequests
-) -> Iterator[Step]:
+def _targets(rule: RoutedRequests) -> Iterator[Step]:
     total = sum(target.weight for target in rule.targets)
     for target in rule.targets:
         endpoint = target.endpoint
         share = 100 * target.weight / total
-        tls = "TLS" if find_client_tls(caller, backends, endpoint) else "plain text"
+        tls = "TLS" if find_client_tls(endpoint) else "plain text"
         yield Step(
             f"{share:.4g} % go to {endpoint.node.key}, {endpoint.hostname}:{endpoint.port} in "
             f"{endpoint.protocol} over {tls}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from meshwright.model.resources import Resource
-from meshwright.translate.backends import TCP, Backend, Endpoint, find_client_policy
+from meshwright.translate.backends import TCP, Endpoint
 from meshwright.translate.envoy_api import (
     DownstreamTlsContext,
     UpstreamTlsContext,
@@ -77,17 +77,15 @@ def build_client_transport_socket(tls: ClientTls, endpoint: Endpoint) -> dict[st
     return build_extension(_TRANSPORT_SOCKET, context)
 
 
-def find_client_tls(
-    owner: Resource, backends: tuple[Backend, ...], endpoint: Endpoint
-) -> ClientTls | None:
-    """How a proxy speaks TLS to an endpoint, or None where it speaks plain text.
+def find_client_tls(endpoint: Endpoint) -> ClientTls | None:
+    """How a proxy speaks TLS to an endpoint that it reaches, or None where it speaks plain text.
 
     A client policy that enforces TLS on the endpoint's port decides; else the endpoint's listener
     does, and its certificate is then validated only where ACM knows its authority. Without names
     of its own, a policy wants the name by which the endpoint is discovered.
     Source: App Mesh user guide, tls.md, "How App Mesh configures Envoys to negotiate TLS".
     """
-    policy = _find_policy(owner, backends, endpoint)
+    policy = endpoint.policy
     applies = policy is not None and endpoint.port in policy.get("ports", [endpoint.port])
     offered = find_server_tls(endpoint.listener)
     if policy is None or not applies:
@@ -107,41 +105,23 @@ def _without_policy(offered: Mapping[str, Any], endpoint: Endpoint) -> ClientTls
     return ClientTls(issuer, () if issuer is None else (endpoint.hostname,), None)
 
 
-def secret_sources(
-    owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
-) -> list[SecretSource]:
+def secret_sources(owner: Resource, endpoints: list[Endpoint]) -> list[SecretSource]:
     """The secrets that a proxy's listeners and clusters name, each once, by name."""
-    used = {source for source in _uses(owner, backends, endpoints) if source is not None}
+    used = {source for source in _uses(owner, endpoints) if source is not None}
     return sorted(used, key=lambda source: (source.name, type(source).__name__))
 
 
-def _uses(
-    owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
-) -> Iterator[SecretSource | None]:
+def _uses(owner: Resource, endpoints: list[Endpoint]) -> Iterator[SecretSource | None]:
     for listener in owner.spec.get("listeners", ()):
         server = find_server_tls(listener)
         if server is not None:
             yield certificate_source(server["certificate"])
             yield _trust(server.get("validation"))
     for endpoint in endpoints:
-        client = find_client_tls(owner, backends, endpoint)
+        client = find_client_tls(endpoint)
         if client is not None:
             yield client.certificate
             yield client.trust
-
-
-def _find_policy(
-    owner: Resource, backends: tuple[Backend, ...], endpoint: Endpoint
-) -> Mapping[str, Any] | None:
-    """The client policy for an endpoint: that of the backends that lead to it, who agree."""
-    leading = next(
-        backend.service.key.name
-        for backend in backends
-        for rule in backend.all_rules
-        for target in rule.targets
-        if target.endpoint.cluster == endpoint.cluster
-    )
-    return find_client_policy(owner, leading)
 
 
 def _trust(validation: Mapping[str, Any] | None) -> SecretSource | None:

@@ -92,7 +92,7 @@ def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResource
     return ProxyResources(
         clusters=(
             *(build_ingress_cluster(node, each, addresses.application) for each in listeners),
-            *_build_egress_clusters(graph, node, backends, endpoints),
+            *_build_egress_clusters(graph, endpoints),
             *_build_outside_clusters(proxy, open_cluster),
         ),
         listeners=(
@@ -107,7 +107,7 @@ def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResource
             ),
             build_egress_routes(node, backends, open_cluster),
         ),
-        **_secrets_and_lookups(graph, node, backends, endpoints),
+        **_secrets_and_lookups(graph, node, endpoints),
     )
 
 
@@ -148,7 +148,7 @@ def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyRe
                 build_self_redirect_cluster(gateway, protocol, pool, egress_address)
                 for protocol in sorted(protocols)
             ),
-            *_build_egress_clusters(graph, gateway, backends, endpoints),
+            *_build_egress_clusters(graph, endpoints),
         ),
         listeners=(
             *build_gateway_listeners(gateway, addresses),
@@ -158,14 +158,14 @@ def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyRe
             *(build_gateway_routes(graph, gateway, each) for each in listeners),
             build_egress_routes(gateway, backends, None),
         ),
-        **_secrets_and_lookups(graph, gateway, backends, endpoints),
+        **_secrets_and_lookups(graph, gateway, endpoints),
     )
 
 
 def _secrets_and_lookups(
-    graph: Graph, owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
+    graph: Graph, owner: Resource, endpoints: list[Endpoint]
 ) -> dict[str, Any]:
-    sources = secret_sources(owner, backends, endpoints)
+    sources = secret_sources(owner, endpoints)
     found_later = (find_endpoints_lookup(graph, endpoint) for endpoint in endpoints)
     return {
         "secrets": tuple(each.build() for each in sources if isinstance(each, FileSource)),
@@ -176,11 +176,9 @@ def _secrets_and_lookups(
     }
 
 
-def _build_egress_clusters(
-    graph: Graph, owner: Resource, backends: tuple[Backend, ...], endpoints: list[Endpoint]
-) -> Iterator[Message]:
+def _build_egress_clusters(graph: Graph, endpoints: list[Endpoint]) -> Iterator[Message]:
     for endpoint in endpoints:
-        yield build_egress_cluster(graph, endpoint, find_client_tls(owner, backends, endpoint))
+        yield build_egress_cluster(graph, endpoint, find_client_tls(endpoint))
 
 
 def _endpoints_of(backends: tuple[Backend, ...]) -> list[Endpoint]:
