@@ -8,14 +8,13 @@ project can do without: its programs are inline programs of the Automation API.
 
 import os
 import re
-import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from tools.dev.caches import locked, replace_folder, scratch_folder
 from tools.dev.console import say
-from tools.dev.go_toolchain import get_go_caches, parse_go_version, prepare_go
+from tools.dev.go_toolchain import build_go_package
 from tools.dev.paths import CHECKOUT, find_executable, get_cache_folder
 from tools.dev.processes import Patience, SetupError, read_output, run_logged
 
@@ -102,21 +101,13 @@ def _install(root: Path, scratch: Path) -> bool:
 
 def _build(root: Path, scratch: Path) -> None:
     """Build the CLI into `root` from the modules that tools/pulumi-cli/go.mod and go.sum name."""
-    required = re.search(r"^go (\S+)$", (GO_MODULE / "go.mod").read_text(), re.MULTILINE)
-    go = prepare_go(parse_go_version(f"go{required[1]}") or () if required else (), scratch)
-    environment = {**os.environ, **go.environment, "CGO_ENABLED": "0"}
-    environment["GOFLAGS"] = f"{environment.get('GOFLAGS', '')} -mod=readonly -buildvcs=false"
-    linker_flags = f"-s -w -X {VERSION_VARIABLE}={PULUMI_VERSION}"
-    command = [go.executable, "build", "-ldflags", linker_flags]
-    run_logged(
-        f"building the Pulumi CLI {PULUMI_VERSION} with Go",
-        [*command, "-o", root / "bin" / "pulumi", GO_PACKAGE],
+    build_go_package(
+        *(GO_MODULE, GO_PACKAGE, root / "bin" / "pulumi", scratch),
+        title=f"building the Pulumi CLI {PULUMI_VERSION} with Go",
         log="pulumi-build",
         hint="some 6 min on two cores, once",
-        cwd=GO_MODULE,
-        env=environment,
+        linker_flags=f"-s -w -X {VERSION_VARIABLE}={PULUMI_VERSION}",
     )
-    shutil.rmtree(get_go_caches(), ignore_errors=True)
 
 
 def _link(pulumi: Path) -> None:
