@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ from meshwright.meshes import Meshes, Transition
 from meshwright.model.resources import Kind, MeshKey, ResourceKey
 from meshwright.translate import Proxy, translate
 from meshwright.xds.metrics import Metrics, short_type
+from meshwright.xds.records import ProxyRecord, ProxyRecords
 from meshwright.xds.resources import Snapshot, pack_snapshot
 from meshwright.xds.stream import Dialect, ProxyStream, Rejection
 from meshwright.xds.wire import Node, Request
@@ -46,21 +47,6 @@ class Pace:
     longest_seconds: float = 0.1
 
 
-@dataclass(slots=True)
-class ProxyRecord:
-    """What is remembered of a proxy's configurations, across its streams.
-
-    Attributes:
-        last_good: The last configuration that was acknowledged as a whole.
-        rejected: Type, name and version of what was refused.
-        rejection: The last refusal, until a later configuration is accepted.
-    """
-
-    last_good: Snapshot | None = None
-    rejected: set[tuple[str, str, str]] = field(default_factory=set[tuple[str, str, str]])
-    rejection: dict[str, Any] | None = None
-
-
 @dataclass(slots=True, eq=False)
 class Connection:
     """One stream of one proxy.
@@ -70,6 +56,7 @@ class Connection:
         node: What it said of itself.
         peer: Where it comes from, as gRPC writes it.
         arn: The ARN of its virtual node.
+        record: What is remembered of proxies like it.
         stream: Its state machine.
         wake: Called when there may be something to send.
         close: Called with a reason when the proxy's resource is gone.
@@ -84,6 +71,7 @@ class Connection:
     node: Node
     peer: str
     arn: str
+    record: ProxyRecord
     stream: ProxyStream
     wake: Callable[[], None]
     close: Callable[[str], None]
@@ -117,7 +105,7 @@ class Distribution:
         self._loop = asyncio.get_running_loop()
         self._graphs: dict[MeshKey, Graph] = {}
         self._connections: dict[ResourceKey, list[Connection]] = {}
-        self._records: dict[Proxy, ProxyRecord] = {}
+        self._records = ProxyRecords()
         self._snapshots: dict[ResourceKey, dict[Proxy, Snapshot]] = {}
         self._behind: set[MeshKey] = set()
         self._dirty: set[ResourceKey] = set()
@@ -136,6 +124,9 @@ class Distribution:
         self._loop.call_soon_threadsafe(self._note, transition)
 
     def _note(self, transition: Transition) -> None:
+        for key in transition.changed:
+            if key not in transition.after.resources:
+                self._records.forget(key)
         self._behind.add(transition.after.head.mesh)
         self._mark(transition.proxies)
         if not self._dirty:
@@ -182,12 +173,17 @@ class Distribution:
 
     def _graph(self, mesh: MeshKey) -> Graph:
         """The mesh as far as it has been distributed."""
-        return self._graphs.get(mesh) or self._graphs.setdefault(mesh, self._meshes.graph(mesh))
+        graph = self._graphs.get(mesh)
+        if graph is None:
+            graph = self._meshes.graph(mesh)
+            if graph.mesh is not None:  # proxies may ask for whatever they like
+                self._graphs[mesh] = graph
+        return graph
 
     def _offer(self, connections: Iterable[Connection]) -> None:
         for connection in connections:
             try:
-                snapshot = self._snapshot(connection.proxy)
+                snapshot = connection.record.choose(self._snapshot(connection.proxy))
             except Exception:
                 # What one mesh holds must not keep the others' changes from their proxies; this
                 # proxy goes on with what it has.
@@ -198,14 +194,11 @@ class Distribution:
             connection.wake()
 
     def _snapshot(self, proxy: Proxy) -> Snapshot:
-        """What a proxy should have; its last good configuration while it refuses the new one."""
+        """What a proxy should have, made once for all that are alike."""
         snapshots = self._snapshots.setdefault(proxy.key, {})
         snapshot = snapshots.get(proxy)
         if snapshot is None:
             snapshot = snapshots[proxy] = self._build_snapshot(proxy)
-        record = self._records.get(proxy)
-        if record is not None and record.last_good and record.rejected & snapshot.contents():
-            return record.last_good
         return snapshot
 
     def _build_snapshot(self, proxy: Proxy) -> Snapshot:
@@ -235,12 +228,14 @@ class Distribution:
         resource = graph.resources.get(proxy.key)
         if resource is None or proxy.key.kind not in PROXY_KINDS:
             raise UnknownProxyError(_explain_unknown(graph, proxy.key))
+        snapshot, record = self._snapshot(proxy), self._records.arrive(proxy)
         connection = Connection(
             proxy=proxy,
             node=node,
             peer=peer,
             arn=resource.arn,
-            stream=ProxyStream(dialect, self._snapshot(proxy)),
+            record=record,
+            stream=ProxyStream(dialect, record.choose(snapshot)),
             wake=wake,
             close=close,
             connected_at=self._clock(),
@@ -252,14 +247,18 @@ class Distribution:
 
     def disconnect(self, connection: Connection) -> None:
         """Forget a stream; what its proxy acknowledged and refused is kept for its next one."""
-        connections = self._connections.get(connection.proxy.key, [])
+        key = connection.proxy.key
+        connections = self._connections.get(key, [])
         connections.remove(connection)
-        self.metrics.disconnected(connection.proxy.key.kind.value)
+        self.metrics.disconnected(key.kind.value)
+        self._records.leave(connection.proxy, connection.record)
+        if not connection.record.streams:
+            self._snapshots.get(key, {}).pop(connection.proxy, None)
         if not connections:
-            del self._connections[connection.proxy.key]
+            del self._connections[key]
             # Changes are followed only for those who are connected.
-            self._snapshots.pop(connection.proxy.key, None)
-            self._outside.need(connection.proxy.key, ())
+            self._snapshots.pop(key, None)
+            self._outside.need(key, ())
         _log.info(
             "proxy_disconnected",
             node_id=connection.node.id,
@@ -285,18 +284,19 @@ class Distribution:
         if connection.acknowledged_revision != revision:
             connection.acknowledged_revision = revision
             connection.acknowledged_at = self._clock()
-        record = self._records.setdefault(connection.proxy, ProxyRecord())
+        record = connection.record
         record.last_good = stream.target
         if record.rejection is not None and revision > record.rejection["revision"]:
             record.rejection = None
 
     def _reject(self, connection: Connection, rejection: Rejection) -> None:
         self.metrics.rejected(rejection.type_url)
-        record = self._records.setdefault(connection.proxy, ProxyRecord())
+        record = connection.record
         revision = connection.stream.target.revision
-        record.rejected.update(
-            (rejection.type_url, name, version) for name, version in rejection.contents
-        )
+        if rejection.contents:
+            record.rejected.append(
+                frozenset((rejection.type_url, *content) for content in rejection.contents)
+            )
         record.rejection = {
             "type": short_type(rejection.type_url),
             "resources": sorted(name for name, _ in rejection.contents),
@@ -330,9 +330,7 @@ class Distribution:
         ]
 
     def _describe(self, connection: Connection) -> dict[str, Any]:
-        record = self._records.get(connection.proxy)
-        revision = connection.acknowledged_revision
-        rejection = record.rejection if record is not None else None
+        revision, rejection = connection.acknowledged_revision, connection.record.rejection
         if revision is not None and connection.stream.settled and rejection is None:
             # Later revisions did not concern this proxy: it has all there is for it.
             revision = self._graph(connection.proxy.key.mesh).head.revision

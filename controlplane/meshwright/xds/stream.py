@@ -10,6 +10,7 @@ are the small classes at the end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -56,7 +57,8 @@ class Rejection:
 
     Attributes:
         type_url: The type that it was about.
-        contents: Name and version of the resources in it.
+        contents: Name and version of the resources that the proxy's words name, or of all in it
+            where they name none.
         detail: The proxy's words.
     """
 
@@ -118,11 +120,9 @@ class ProxyStream:
                 if isinstance(self._dialect, StateOfTheWorld) and in_flight is not None:
                     return None
             elif request.error is not None:
-                contents = frozenset(
-                    (resource.name, resource.version) for resource in in_flight.update.changed
-                )
+                contents = _find_culprits(in_flight.update, request.error)
                 rejection = Rejection(request.type_url, contents, request.error)
-                subscription.refused()
+                subscription.refused(contents)
             else:
                 subscription.acknowledged()
         self._dialect.subscribe(subscription, request, self.target, first=first)
@@ -300,6 +300,21 @@ class StateOfTheWorld:
         ]
         self._last[type_url] = _by_content(whole)
         return render_sotw_response(type_url, nonce, digest_versions(whole), whole)
+
+
+def _find_culprits(update: Update, detail: str) -> frozenset[tuple[str, str]]:
+    """What a response was rejected for.
+
+    Envoy takes what it can of a response and names the rest: `Error adding/updating cluster(s)
+    NAME: REASON` (its `CdsApiHelper` and `LdsApiImpl`).
+    """
+    contents = frozenset((resource.name, resource.version) for resource in update.changed)
+    named = {
+        (name, version)
+        for name, version in contents
+        if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", detail)
+    }
+    return frozenset(named) or contents
 
 
 def _by_content(

@@ -6,14 +6,19 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from meshwright.xds.resources import PackedResource
 
 WILDCARD = "*"
 UNKNOWN = ""
 """The version of a resource of which nobody knows whether the proxy took it over."""
+
+REJECTIONS_KEPT: Final = 100
+"""How many rejections are remembered of one proxy and type; the oldest give way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class InFlight:
     update: Update
 
 
+def _remember_rejections() -> deque[frozenset[tuple[str, str]]]:
+    return deque(maxlen=REJECTIONS_KEPT)
+
+
 @dataclass(slots=True)
 class Subscription:
     """The state of one type on one stream. At most one response is in flight at a time.
@@ -48,7 +57,8 @@ class Subscription:
         asked: Names that the proxy asked for and that no response has dealt with yet.
         owes_answer: The first request has to be answered even where there is nothing to send:
             until then the proxy waits with everything else ("Resource warming").
-        rejected: Names with the versions that the proxy rejected; they are not sent again.
+        rejected: What the proxy rejected, name and version of what stood in one response: it is
+            not sent again together.
         in_flight: The response that the proxy has not answered yet.
     """
 
@@ -57,7 +67,7 @@ class Subscription:
     held: dict[str, str] = field(default_factory=dict[str, str])
     asked: set[str] = field(default_factory=set[str])
     owes_answer: bool = False
-    rejected: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    rejected: deque[frozenset[tuple[str, str]]] = field(default_factory=_remember_rejections)
     in_flight: InFlight | None = None
 
     def subscribe(self, names: Iterable[str]) -> None:
@@ -101,15 +111,24 @@ class Subscription:
             pending: The names of those that will come.
         """
         wanted = self.wanted(resources)
+        rejected = self._find_rejected(wanted) if self.rejected else ()
         changed = tuple(
             resource
             for name, resource in wanted.items()
             if (self.held.get(name) != resource.version or name in self.asked)
-            and (name, resource.version) not in self.rejected
+            and (name, resource.version) not in rejected
         )
         # "Knowing when a requested resource does not exist": a delta client is told at once.
         missing = tuple(sorted(self.asked - wanted.keys() - pending))
         return Update(changed, missing) if changed or missing or self.owes_answer else None
+
+    def _find_rejected(self, wanted: Mapping[str, PackedResource]) -> set[tuple[str, str]]:
+        """What would be refused again; where one of several was mended, it may be all of them."""
+        again: set[tuple[str, str]] = set()
+        for contents in self.rejected:
+            if all(name in wanted and wanted[name].version == each for name, each in contents):
+                again |= contents
+        return again
 
     def find_removals(
         self, resources: Mapping[str, PackedResource], pending: frozenset[str] = frozenset()
@@ -136,14 +155,15 @@ class Subscription:
         """Take note that the response in flight was accepted."""
         self.in_flight = None
 
-    def refused(self) -> None:
-        """Take note that the response in flight was rejected.
+    def refused(self, contents: frozenset[tuple[str, str]]) -> None:
+        """Take note that the response in flight was rejected, for these names and versions.
 
         Envoy applies what it can of a response and rejects it for the rest, so that nobody knows
         which versions the proxy has now: they count as unknown, and what is right is sent anew.
         """
         response = self.in_flight
         self.in_flight = None
+        if contents:
+            self.rejected.append(contents)
         for resource in response.update.changed if response is not None else ():
-            self.rejected.add((resource.name, resource.version))
             self.held[resource.name] = UNKNOWN

@@ -247,6 +247,32 @@ def test_a_rejected_configuration_is_sent_once(meshes: Meshes):
     run(test)
 
 
+def test_what_was_refused_together_with_something_else_comes_once_that_is_mended(meshes: Meshes):
+    """Both clusters stand in the response that was refused, and the proxy does not say which."""
+
+    def refuses_blue(response: Response) -> bool:
+        return any(b"blue.bad" in each.any_bytes for each in response.update.changed)
+
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        front = Client(distribution, "front", refuses_blue)
+        commit(
+            meshes,
+            build_resource(Kind.VIRTUAL_NODE, "blue", node_spec("blue.bad")),
+            build_resource(Kind.VIRTUAL_NODE, "green", node_spec("green.elsewhere")),
+        )
+        await until(lambda: front.status["rejection"] is not None)
+
+        commit(meshes, build_resource(Kind.VIRTUAL_NODE, "blue", node_spec("blue.good")))
+        await until(lambda: front.status["acknowledged_revision"] == 3)
+
+        held = front.connection.stream.target.of_type(CLUSTER).values()
+        assert any(b"green.elsewhere" in each.any_bytes for each in held)
+        assert front.status["rejection"] is None
+
+    run(test)
+
+
 def test_the_proxies_of_a_deleted_node_are_closed(meshes: Meshes):
     async def test() -> None:
         distribution = build_distribution(meshes)

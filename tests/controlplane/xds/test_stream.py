@@ -176,6 +176,36 @@ def test_a_new_version_is_sent_after_a_rejection(dialect: DialectName):
 
 
 @BOTH
+def test_what_was_rejected_with_others_is_sent_once_those_are_mended(dialect: DialectName):
+    proxy = started(dialect)
+    proxy.offer(
+        snapshot(2, clusters={"a": "2", "b": "bad"}, listeners={"l": "1"}, routes={"r": "1"})
+    )
+    proxy.reject("one of these is bad")
+
+    proxy.offer(
+        snapshot(3, clusters={"a": "2", "b": "good"}, listeners={"l": "1"}, routes={"r": "1"})
+    )
+    proxy.acknowledge_all()
+
+    assert proxy.held[CLUSTER] == {"a": "2", "b": "good"}
+    assert proxy.stream.settled
+
+
+@BOTH
+def test_what_is_not_named_by_a_rejection_is_sent_without_what_is(dialect: DialectName):
+    proxy = FakeProxy.start(dialect, snapshot(1, clusters={"a": "1", "b": "bad"}))
+    proxy.subscribe(CLUSTER)
+
+    rejection = proxy.reject("Error adding/updating cluster(s) b: it is bad")
+    proxy.acknowledge_all()
+
+    assert rejection.contents == {("b", "bad")}
+    assert proxy.held[CLUSTER]["a"] == "1"
+    assert [names for _, names, _ in proxy.log] == [["a", "b"], ["a"]]
+
+
+@BOTH
 def test_a_stale_nonce_is_no_acknowledgement(dialect: DialectName):
     proxy = started(dialect)
     proxy.offer(snapshot(2, clusters={"a": "2", "b": "1"}, listeners={"l": "1"}, routes={"r": "1"}))
