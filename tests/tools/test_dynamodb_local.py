@@ -134,7 +134,7 @@ def test_the_demo_goes_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "enter_environment", stop)
     with pytest.raises(SetupError):
         cli.demo(keep=False, requests=1)
-    assert set(asked) == set(setup.EVERYTHING) - {Component.DYNAMODB, Component.NETWORK}
+    assert set(asked) == set(setup.EVERYTHING) - setup.ONLY_FOR_TESTS
 
 
 def test_the_pinned_version_is_that_of_the_pom() -> None:

@@ -5,7 +5,27 @@ from pathlib import Path
 
 from tools.dev.caches import locked, replace_folder, scratch_folder
 from tools.dev.go_toolchain import build_go_package
-from tools.dev.paths import get_cache_folder
+from tools.dev.paths import CHECKOUT, get_cache_folder
+
+_CLIENTS = CHECKOUT / "tests" / "controlplane" / "clients"
+GO_PROGRAMS = (_CLIENTS / "go-sdk-v1", _CLIENTS / "go-sdk-v2")
+"""The programs that tests run."""
+
+
+def prepare_go_programs() -> None:
+    """Build the programs that tests run, unless they were built before.
+
+    Raises:
+        SetupError: one can't be built.
+    """
+    for module in GO_PROGRAMS:
+        prepare_go_program(module)
+
+
+def find_go_program(module: Path) -> Path | None:
+    """The executable of a Go program whose sources were built before."""
+    executable = _get_executable(module)
+    return executable if executable.is_file() else None
 
 
 def prepare_go_program(module: Path) -> Path:
@@ -17,8 +37,7 @@ def prepare_go_program(module: Path) -> Path:
     Raises:
         SetupError: it can't be built.
     """
-    built = get_cache_folder() / "go-programs" / f"{module.name}-{digest_sources(module)}"
-    executable = built / module.name
+    executable = _get_executable(module)
     if not executable.is_file():
         with locked(f"go-{module.name}"):
             if not executable.is_file():
@@ -30,8 +49,13 @@ def prepare_go_program(module: Path) -> Path:
                         log=f"go-{module.name}",
                         hint="a minute, once",
                     )
-                    replace_folder(root, built)
+                    replace_folder(root, executable.parent)
     return executable
+
+
+def _get_executable(module: Path) -> Path:
+    folder = f"{module.name}-{digest_sources(module)}"
+    return get_cache_folder() / "go-programs" / folder / module.name
 
 
 def digest_sources(module: Path) -> str:

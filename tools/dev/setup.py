@@ -14,6 +14,7 @@ from typing import TypeVar
 from tools.dev.console import say
 from tools.dev.docker_engine import is_switched_off, prepare_engine
 from tools.dev.dynamodb_local import prepare_dynamodb_local
+from tools.dev.go_programs import prepare_go_programs
 from tools.dev.localstack_image import prepare_localstack_image
 from tools.dev.network_tools import prepare_network_tools
 from tools.dev.paths import SCRIPTS, is_ci
@@ -26,6 +27,7 @@ class Component(StrEnum):
 
     PULUMI = "pulumi"
     DYNAMODB = "dynamodb"
+    GO = "go"
     DOCKER = "docker"
     IMAGES = "images"
     NETWORK = "network"
@@ -33,7 +35,7 @@ class Component(StrEnum):
 
 EVERYTHING = tuple(Component)
 
-ONLY_FOR_TESTS = frozenset({Component.DYNAMODB, Component.NETWORK})
+ONLY_FOR_TESTS = frozenset({Component.DYNAMODB, Component.GO, Component.NETWORK})
 """What the demo goes without."""
 
 T = TypeVar("T")
@@ -68,6 +70,8 @@ def prepare(components: Collection[Component]) -> Prepared:
         if Component.DYNAMODB in components:
             skipped = "the tests of the DynamoDB store are skipped"
             dynamodb = _try_for(prepare_dynamodb_local, skipped)
+        if Component.GO in components:
+            _try(prepare_go_programs, "the tests with the AWS SDKs for Go are skipped")
         if Component.NETWORK in components:
             _try(prepare_network_tools, "the tests of redirected traffic are skipped")
         docker = False

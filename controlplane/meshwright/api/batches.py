@@ -12,7 +12,7 @@ from typing import Any, Literal
 from meshwright.api.audit import Author
 from meshwright.api.decisions import (
     Origin,
-    check_tags,
+    check_tag_keys,
     create_resource,
     find_refusal,
     no_such,
@@ -272,7 +272,7 @@ def _declare(
     after = update_resource(before, parameters.get("spec", {}), origin.now)
     tags = read_tags(parameters)
     if "tags" in parameters and sorted(tags) != sorted(before.tags):
-        check_tags([name for name, _ in tags], count=len(tags))
+        check_tag_keys([name for name, _ in tags])
         after = replace(after, tags=tags)
     return after
 

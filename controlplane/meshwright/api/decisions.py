@@ -45,7 +45,7 @@ def create_resource(key: ResourceKey, parameters: Mapping[str, Any], origin: Ori
     """
     _check_name(key)
     tags = read_tags(parameters)
-    check_tags([name for name, _ in tags], count=len(tags))
+    check_tag_keys([name for name, _ in tags])
     return Resource(
         key=key,
         arn=build_arn(key, region=origin.region),
@@ -101,21 +101,12 @@ def _check_name(key: ResourceKey) -> None:
         )
 
 
-def check_tags(given: Sequence[str], *, count: int) -> None:
-    """Check a resource's tags.
-
-    Args:
-        given: The keys of the tags that the request holds.
-        count: How many the resource has with them.
+def check_tag_keys(given: Sequence[str]) -> None:
+    """Check the keys of the tags that a request holds; how many those may be is in the model.
 
     Raises:
-        ApiError: There are too many, or a key is reserved or stands there twice.
+        ApiError: A key is reserved or stands there twice.
     """
-    if count > MAX_TAGS:
-        raise ApiError(
-            "BadRequestException" if not given else "TooManyTagsException",
-            f"tags: a resource has at most {MAX_TAGS} tags, got {count}",
-        )
     for name in given:
         if name.lower().startswith("aws:"):
             raise bad_request(f"tags: keys that begin with aws: are reserved, got {name!r}")

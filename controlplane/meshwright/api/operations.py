@@ -16,7 +16,7 @@ from meshwright.api.audit import Author
 from meshwright.api.decisions import (
     MAX_TAGS,
     Origin,
-    check_tags,
+    check_tag_keys,
     create_resource,
     find_refusal,
     no_such,
@@ -234,7 +234,7 @@ class Operations:
 
     def _tag(self, parameters: Parameters) -> Answer:
         given = {tag["key"]: tag["value"] for tag in parameters["tags"]}
-        check_tags([tag["key"] for tag in parameters["tags"]], count=len(parameters["tags"]))
+        check_tag_keys([tag["key"] for tag in parameters["tags"]])
         return self._retag("TagResource", parameters, lambda tags: tags | given)
 
     def _untag(self, parameters: Parameters) -> Answer:
@@ -259,7 +259,12 @@ class Operations:
             if existing is None:
                 raise no_such(key)
             tags = change(dict(existing.tags))
-            check_tags([], count=len(tags))
+            if len(tags) > MAX_TAGS:
+                raise ApiError(
+                    "TooManyTagsException",
+                    f"tags: a resource has at most {MAX_TAGS} tags, and {key} would have "
+                    f"{len(tags)}; none was added",
+                )
             retagged = replace(existing, tags=tuple(tags.items()))
             changes = [] if retagged == existing else [Change(key, retagged)]
             return Decision(_render(operation, {}), changes)
