@@ -1,4 +1,4 @@
-"""Writes the Python SDK, `pulumi_meshwright/generated/`, from the provider's package schema.
+"""Writes the Python SDK, `pulumi_meshwright/generated` and `appmesh`, from the package schema.
 
 python provider/codegen/generate.py           write it anew
 python provider/codegen/generate.py --check   say whether it is what would be written
@@ -12,13 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from provider.codegen import python_sdk
+from provider.codegen.aws_names import class_names
 from pulumi_meshwright.schema import build_schema
 
-TARGET = Path(__file__).parent.parent / "pulumi_meshwright" / "generated"
+PACKAGE = Path(__file__).parent.parent / "pulumi_meshwright"
+TARGETS = (PACKAGE / "generated", PACKAGE / "appmesh")
 
 
 def build_files() -> dict[str, str]:
-    """The SDK's files by name, with their texts."""
+    """The SDK's files by their paths in the package, with their texts."""
     schema = build_schema(version("pulumi-meshwright"))
     types = {token.rpartition(":")[2]: of for token, of in schema["types"].items()}
     enums = {name: of for name, of in types.items() if "enum" in of}
@@ -37,17 +39,25 @@ def build_files() -> dict[str, str]:
         name = token.rpartition(":")[2]
         modules[name] = python_sdk.snake_case(name)
         files[f"{modules[name]}.py"] = python_sdk.emit_resource(name, token, resource)
-    inputs = [f"{name}{form}" for name in structures for form in ("Args", "ArgsDict")]
-    names = {"_enums": list(enums), "_inputs": inputs}
-    files["__init__.py"] = python_sdk.emit_package(modules, names)
-    return {name: "\n".join(lines) for name, lines in files.items()}
+    inputs = [f"{name}{form}" for name in structures for form in python_sdk.FORMS]
+    types_by_module = {"_enums": list(enums), "_inputs": inputs}
+    files["__init__.py"] = python_sdk.emit_package(modules, types_by_module)
+    written = {f"generated/{name}": lines for name, lines in files.items()}
+    names = class_names()
+    written["appmesh/__init__.py"] = python_sdk.emit_aws_names(names)
+    written["appmesh/outputs.py"] = python_sdk.emit_aws_outputs(names)
+    return {name: "\n".join(lines) for name, lines in written.items()}
 
 
 def find_stale() -> list[str]:
     """The files of the SDK that are not what would be written, missing and surplus ones too."""
     wanted = build_files()
-    present = {path.name: path.read_text() for path in TARGET.glob("*.py")}
+    present = {str(path.relative_to(PACKAGE)): path.read_text() for path in _present()}
     return sorted(name for name in wanted | present if wanted.get(name) != present.get(name))
+
+
+def _present() -> list[Path]:
+    return [path for target in TARGETS for path in target.glob("*.py")]
 
 
 def main() -> None:
@@ -58,13 +68,13 @@ def main() -> None:
         if stale := find_stale():
             sys.exit(f"stale: {', '.join(stale)}: run python -m provider.codegen.generate")
         return
-    TARGET.mkdir(exist_ok=True)
     wanted = build_files()
-    for path in TARGET.glob("*.py"):
-        if path.name not in wanted:
+    for path in _present():
+        if str(path.relative_to(PACKAGE)) not in wanted:
             path.unlink()
     for name, text in wanted.items():
-        (TARGET / name).write_text(text)
+        (PACKAGE / name).parent.mkdir(exist_ok=True)
+        (PACKAGE / name).write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,25 @@
-"""App Mesh's resources as native Pulumi resources, against any Meshwright."""
+"""App Mesh's resources as native Pulumi resources, against any Meshwright.
+
+Each class has two names: the App Mesh model's, `PortMappingArgs`, and `pulumi_aws.appmesh`'s,
+`VirtualNodeSpecListenerPortMappingArgs`; see the module `appmesh`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .generated import *  # noqa: F403 - the generated names are the public ones
-    from .generated import __all__ as __all__
+    from . import appmesh as appmesh
+    from .appmesh import *  # noqa: F403 - the generated names are the public ones
+    from .appmesh import __all__ as __all__
 
 
 def __getattr__(name: str) -> object:
     """The SDK, loaded when a program asks for it: the plugin starts without it."""
+    sdk = import_module("pulumi_meshwright.appmesh")
+    if name == "appmesh":
+        return sdk
     try:
-        return getattr(import_module("pulumi_meshwright.generated"), name)
+        return getattr(sdk, name)
     except AttributeError:
         message = f"module 'pulumi_meshwright' has no attribute '{name}'"
         raise AttributeError(message) from None

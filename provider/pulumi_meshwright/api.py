@@ -221,7 +221,7 @@ def _cause(error: BaseException) -> str:
 
 def _make_client(settings: Settings) -> AppMeshClient:
     """An unmodified boto3 client; the tries are counted here, not there."""
-    session = Session()
+    session = Session(profile=settings.profile)
     config = Config(
         retries={"total_max_attempts": 1},
         connect_timeout=5,
@@ -230,7 +230,7 @@ def _make_client(settings: Settings) -> AppMeshClient:
         # A proxy of the environment leads to the world, not back to this machine.
         proxies={} if _is_loopback(settings.endpoint) else None,
     )
-    key, secret, token = settings.access_key, settings.secret_key, None
+    key, secret, token = settings.access_key, settings.secret_key, settings.token
     if not key or not secret:
         resolver = create_credential_resolver(session)
         for method in _FOREIGN_CREDENTIALS:
@@ -246,4 +246,5 @@ def _make_client(settings: Settings) -> AppMeshClient:
         aws_secret_access_key=secret or _NOBODY,
         aws_session_token=token,
         config=config,
+        verify=settings.custom_ca_bundle,
     )

@@ -145,26 +145,40 @@ class _Checker:
         remedy = f"did you mean '{close[0]}'?" if close else f"it takes {_list(names)}"
         self.fail(path, f"is not a field of App Mesh; {remedy}")
 
-    def tags(self, value: PropertyValue) -> None:
+    def region(self, value: PropertyValue, expected: str | None) -> None:
+        """The provider's own region, since a control plane has but one."""
+        given = plain(value)
+        if given is UNKNOWN or expected is None or given == expected:
+            return
+        remedy = "set meshwright:region, or declare a Provider for each region"
+        self.fail("region", f"must be the provider's, '{expected}', is {_show(value)}: {remedy}")
+
+    def tags(self, value: PropertyValue, path: str) -> None:
         """A map of strings, within the bounds of the model's TagList, TagKey and TagValue."""
         if plain(value) is UNKNOWN:
             return
         if not isinstance(value.value, Mapping):
-            self.fail("tags", f"must be a map of strings, not {_show(value)}")
+            self.fail(path, f"must be a map of strings, not {_show(value)}")
             return
         tags = value.value
-        self.bounds(shape("TagList"), len(tags), "tags", "must have {} {} tags, has {}")
+        self.bounds(shape("TagList"), len(tags), path, "must have {} {} tags, has {}")
         for key, tag in tags.items():
-            path = f'tags["{key}"]'
-            self.bounds(shape("TagKey"), len(key), path, "must have a key of {} {} characters")
-            self.value(shape("TagValue"), tag, path)
+            at = f'{path}["{key}"]'
+            self.bounds(shape("TagKey"), len(key), at, "must have a key of {} {} characters")
+            self.value(shape("TagValue"), tag, at)
 
 
-def check_inputs(kind: Kind, inputs: Members) -> list[Failure]:
-    """Everything that is wrong with a resource's inputs; values not known yet are let pass."""
+def check_inputs(kind: Kind, inputs: Members, *, region: str | None = None) -> list[Failure]:
+    """Everything that is wrong with a resource's inputs; values not known yet are let pass.
+
+    Args:
+        kind: The resource's type.
+        inputs: Its inputs, in the model's spelling.
+        region: The provider's region, where it is known.
+    """
     checker = _Checker()
     given = {name: value for name, value in inputs.items() if value.value is not None}
-    known = (*kind.identity, "spec", "tags")
+    known = (*kind.identity, "spec", "region", "tags")
     for name in given.keys() - set(known):
         if name == kind.name_member:
             checker.fail(name, "is the API's word: a resource's own name is given as 'name'")
@@ -185,8 +199,17 @@ def check_inputs(kind: Kind, inputs: Members) -> list[Failure]:
     if "spec" in given:
         checker.value(kind.spec, given["spec"], "spec")
     if "tags" in given:
-        checker.tags(given["tags"])
+        checker.tags(given["tags"], "tags")
+    if "region" in given:
+        checker.region(given["region"], region)
     return sorted(checker.failures, key=lambda failure: failure.path)
+
+
+def check_tags(tags: PropertyValue, path: str) -> list[Failure]:
+    """What is wrong with a map of tags."""
+    checker = _Checker()
+    checker.tags(tags, path)
+    return checker.failures
 
 
 def _list(names: Iterable[str]) -> str:

@@ -12,6 +12,8 @@ from pulumi_meshwright.meaning import meaning, same_meaning
 from pulumi_meshwright.values import UNKNOWN, Plain, is_known
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from botocore.model import Shape
 
     from pulumi_meshwright.model import Kind
@@ -36,11 +38,17 @@ class Difference:
         return self.path.split(".", 1)[0].split("[", 1)[0]
 
 
-def find_differences(kind: Kind, old: dict[str, Plain], new: dict[str, Plain]) -> list[Difference]:
+def find_differences(
+    kind: Kind,
+    old: dict[str, Plain],
+    new: dict[str, Plain],
+    *,
+    default_tags: Mapping[str, str] | None = None,
+) -> list[Difference]:
     """The differences between a resource's state and new inputs.
 
-    `old` may hold outputs too; only inputs are compared. An input that says whose mesh is meant
-    and is left out means the caller's own, which the state can't contradict.
+    `old` may hold outputs too; of them only `tagsAll` is compared. An input that says whose mesh is
+    meant and is left out means the caller's own, which the state can't contradict.
     """
     differences: list[Difference] = []
     for name in kind.identity:
@@ -50,8 +58,18 @@ def find_differences(kind: Kind, old: dict[str, Plain], new: dict[str, Plain]) -
         if change is not None:
             differences.append(Difference(name, _REPLACING[change]))
     differences += _compare(kind.spec, old.get("spec"), new.get("spec"), "spec")
-    differences += _compare_tags(old.get("tags"), new.get("tags"))
-    return differences
+    own = _compare_tags("tags", old.get("tags"), new.get("tags"))
+    tags = new.get("tags") or {}
+    if isinstance(tags, dict):
+        wanted: Plain = {**(default_tags or {}), **tags}
+        had = old.get("tagsAll", old.get("tags"))
+        told = {difference.path for difference in own}
+        own += [
+            difference
+            for difference in _compare_tags("tagsAll", had, wanted)
+            if difference.path.replace("tagsAll", "tags", 1) not in told
+        ]
+    return differences + own
 
 
 def _change(old: Plain, new: Plain) -> PropertyDiffKind | None:
@@ -90,13 +108,13 @@ def _compare(shape: Shape, old: Plain, new: Plain, path: str) -> list[Difference
     return [] if change is None else [Difference(path, change)]
 
 
-def _compare_tags(old: Plain, new: Plain) -> list[Difference]:
+def _compare_tags(path: str, old: Plain, new: Plain) -> list[Difference]:
     if new is UNKNOWN:
-        return [Difference("tags", PropertyDiffKind.UPDATE)]
+        return [Difference(path, PropertyDiffKind.UPDATE)]
     before, after = (tags if isinstance(tags, dict) else {} for tags in (old, new))
     found: list[Difference] = []
     for key in sorted(before.keys() | after.keys()):
         change = _change(before.get(key), after.get(key))
         if change is not None:
-            found.append(Difference(f'tags["{key}"]', change))
+            found.append(Difference(f'{path}["{key}"]', change))
     return found

@@ -32,6 +32,7 @@ def prepare(
     required: Sequence[str] = (),
     outputs: Sequence[str] = (),
     secrets: Sequence[str] = (),
+    as_json: Sequence[str] = (),
 ) -> tuple[Any, pulumi.ResourceOptions]:
     """The properties and options of a resource from whatever form its constructor was called in.
 
@@ -43,6 +44,7 @@ def prepare(
         required: The inputs without which there is no resource (by their names in Python).
         outputs: The outputs that aren't inputs too.
         secrets: The inputs that are secrets.
+        as_json: The inputs that are sent as JSON, as a provider's are that aren't strings.
 
     Raises:
         TypeError: A required input is missing, or an argument is unknown.
@@ -65,6 +67,9 @@ def prepare(
         missing = [name for name in required if inputs.get(name) is None]
         if missing:
             raise TypeError(f"{resource_name}: '{missing[0]}' is required")
+    for name in as_json:
+        if inputs.get(name) is not None:
+            inputs[name] = pulumi.Output.from_input(inputs[name]).apply(pulumi.runtime.to_json)
     for name in secrets:
         if inputs.get(name) is not None:
             inputs[name] = pulumi.Output.secret(inputs[name])

@@ -15,7 +15,8 @@ from pulumi.provider.experimental import provider as engine
 from pulumi.provider.experimental.property_value import PropertyValue
 
 from pulumi_meshwright.api import Api
-from pulumi_meshwright.check import check_inputs
+from pulumi_meshwright.aws_spelling import normalize
+from pulumi_meshwright.check import Failure, check_inputs
 from pulumi_meshwright.differences import find_differences
 from pulumi_meshwright.model import InvalidIdError, Kind, find_kind, kinds
 from pulumi_meshwright.resources import (
@@ -27,13 +28,11 @@ from pulumi_meshwright.resources import (
     render_update_preview,
 )
 from pulumi_meshwright.schema import build_schema
-from pulumi_meshwright.settings import DESCRIPTIONS, check_settings, parse_settings
+from pulumi_meshwright.settings import SETTINGS, Settings, check_settings, parse_settings
 from pulumi_meshwright.values import plain_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from pulumi_meshwright.check import Failure
 
 
 class MeshwrightProvider(engine.Provider):
@@ -54,6 +53,7 @@ class MeshwrightProvider(engine.Provider):
         self._version = version
         self._environment = os.environ if environment is None else environment
         self._notify = notify
+        self._settings = Settings()
         self._api: Api | None = None
 
     async def get_schema(self, request: engine.GetSchemaRequest) -> engine.GetSchemaResponse:
@@ -64,18 +64,17 @@ class MeshwrightProvider(engine.Provider):
         """Refuse misspelt settings, and an endpoint that is no URL."""
         failures = check_settings(request.new_inputs)
         # Settings that aren't ours stay out of the state, where their change would look like one.
-        ours = {
-            name: request.new_inputs[name] for name in DESCRIPTIONS if name in request.new_inputs
-        }
+        names = [setting.name for setting in SETTINGS if setting.name in request.new_inputs]
+        ours = {name: request.new_inputs[name] for name in names}
         return engine.CheckResponse(ours, _failures(failures))
 
     async def configure(self, request: engine.ConfigureRequest) -> engine.ConfigureResponse:
         """Take the settings; the control plane is not asked anything yet."""
         try:
-            settings = parse_settings(request.args, self._environment)
+            self._settings = parse_settings(request.args, self._environment)
         except ValueError as error:
             raise ResourceError(str(error)) from None
-        self._api = Api(settings)
+        self._api = Api(self._settings)
         self._api.warm_up()
         return engine.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
@@ -87,13 +86,23 @@ class MeshwrightProvider(engine.Provider):
         if given is None or given.value is None:
             # What an import or an earlier program named stays, whatever the resource is called.
             inputs["name"] = request.old_inputs.get("name", PropertyValue(request.name))
-        return engine.CheckResponse(inputs, _failures(check_inputs(kind, inputs)))
+        if kind.owned and self._settings.mesh_owner:
+            inputs.setdefault("meshOwner", PropertyValue(self._settings.mesh_owner))
+        spec = normalize(kind.spec, inputs.get("spec", PropertyValue(None)), "spec")
+        if "spec" in inputs:
+            inputs["spec"] = spec.value
+        region = self._settings.region if self._api is not None else None
+        found = check_inputs(kind, inputs, region=region)
+        failures = [Failure(spec.as_written(each.path), each.reason) for each in found]
+        for path in spec.ignored:
+            self._tell(request.urn, f"{path} is ignored, as AWS's provider does: remove it")
+        return engine.CheckResponse(inputs, _failures([*spec.clashes, *failures]))
 
     async def diff(self, request: engine.DiffRequest) -> engine.DiffResponse:
         """What would change, by path, and whether that takes a new resource."""
         kind = _kind(request.type)
         old, new = plain_map(request.old_state), plain_map(request.new_inputs)
-        found = find_differences(kind, old, new)
+        found = find_differences(kind, old, new, default_tags=self._settings.default_tags)
         replaces = sorted({item.top for item in found if item.top in kind.identity})
         new_id = kind.render_id(dict(new))
         return engine.DiffResponse(
@@ -104,7 +113,8 @@ class MeshwrightProvider(engine.Provider):
             delete_before_replace=bool(replaces) and new_id == request.resource_id,
             diffs=sorted({item.top for item in found}),
             detailed_diff={
-                item.path: engine.PropertyDiff(item.kind, input_diff=True) for item in found
+                item.path: engine.PropertyDiff(item.kind, input_diff=item.top != "tagsAll")
+                for item in found
             },
         )
 
@@ -113,7 +123,8 @@ class MeshwrightProvider(engine.Provider):
         kind = _kind(request.type)
         if request.preview:
             known_id = kind.render_id(dict(plain_map(request.properties)))
-            return engine.CreateResponse(known_id, render_preview(kind, request.properties))
+            outputs = render_preview(kind, request.properties, self._settings.default_tags)
+            return engine.CreateResponse(known_id, outputs)
         found = await self._resources(request.urn).create(kind, request.name, request.properties)
         return engine.CreateResponse(found.resource_id, found.outputs)
 
@@ -133,7 +144,9 @@ class MeshwrightProvider(engine.Provider):
         """Change the resource, or say what will become of it."""
         kind = _kind(request.type)
         if request.preview:
-            return engine.UpdateResponse(render_update_preview(kind, request.olds, request.news))
+            tags = self._settings.default_tags
+            outputs = render_update_preview(kind, request.olds, request.news, tags)
+            return engine.UpdateResponse(outputs)
         resources = self._resources(request.urn)
         found = await resources.update(kind, request.olds, request.news)
         return engine.UpdateResponse(found.outputs)
@@ -148,13 +161,15 @@ class MeshwrightProvider(engine.Provider):
         if self._api is not None:
             self._api.cancel()
 
+    def _tell(self, urn: str, message: str) -> None:
+        if self._notify is not None:
+            self._notify(urn, message)
+
     def _resources(self, urn: str) -> Resources:
         if self._api is None:
             raise ResourceError("the provider has not been configured yet")
-        notify = self._notify
-        if notify is None:
-            return Resources(self._api)
-        return Resources(self._api, lambda reason: notify(urn, reason))
+        tags = self._settings.default_tags
+        return Resources(self._api, lambda reason: self._tell(urn, reason), tags)
 
 
 def _kind(token: str) -> Kind:

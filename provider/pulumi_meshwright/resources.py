@@ -6,8 +6,10 @@ that neither a preview nor a refresh reports a change that isn't one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from uuid import uuid4
 
@@ -18,7 +20,7 @@ from pulumi_meshwright.meaning import same_meaning
 from pulumi_meshwright.values import COMPUTED, Plain, plain, plain_map, wrap, wrap_like
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pulumi_meshwright.model import Kind
 
@@ -33,11 +35,13 @@ OUTPUTS: Final = {
 }
 """The outputs of every resource, and the members of the model's ResourceMetadata behind them."""
 
-STABLE_OUTPUTS: Final = ("arn", "uid", "createdDate", "meshOwner", "resourceOwner")
+STABLE_OUTPUTS: Final = ("arn", "uid", "createdDate", "meshOwner", "region", "resourceOwner")
 """The outputs that an update leaves as they are."""
 
 CHANGING_OUTPUTS: Final = ("version", "lastUpdatedDate")
 """The outputs that change with the specification."""
+
+NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _GONE = "NotFoundException"
 _EXISTS = "ConflictException"
@@ -68,10 +72,12 @@ class Resources:
     Attributes:
         api: The control plane.
         on_wait: Told why, when a request has to wait for the control plane.
+        default_tags: The provider's tags for all resources.
     """
 
     api: Api
     on_wait: Callable[[str], None] | None = None
+    default_tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
     async def create(self, kind: Kind, logical_name: str, inputs: Properties) -> Found:
         """Make a new resource.
@@ -85,8 +91,8 @@ class Resources:
         wanted = plain_map(inputs)
         parameters = _identity(kind, wanted) | {"spec": wanted.get("spec", {})}
         parameters["clientToken"] = str(uuid4())
-        tags = wanted.get("tags")
-        if isinstance(tags, dict) and tags:
+        tags_all = merge_tags(self.default_tags, inputs.get("tags"))
+        if tags := _tag_map(tags_all):
             parameters["tags"] = _tag_list(tags)
         try:
             answer = await self._call(f"Create{kind.name}", parameters)
@@ -94,7 +100,7 @@ class Resources:
             if error.code == _EXISTS and await self._exists(kind, wanted):
                 raise self._adoptable(kind, logical_name, wanted) from None
             raise self._failed("create", kind, wanted, error) from None
-        return _found(kind, inputs, _data(kind, answer))
+        return _found(kind, inputs, _data(kind, answer), tags_all)
 
     async def read(self, kind: Kind, resource_id: str, state: Properties) -> Found | None:
         """The resource as it is now, or None where there is none.
@@ -123,8 +129,10 @@ class Resources:
                 inputs["spec"] = state["spec"]
         else:
             inputs["spec"] = wrap_like(live, state.get("spec"))
-        inputs |= await self._read_tags(data["metadata"]["arn"], state)
-        return _found(kind, inputs, data)
+        if "region" in state:
+            inputs["region"] = state["region"]
+        tags, tags_all = await self._read_tags(data["metadata"]["arn"], state)
+        return _found(kind, inputs | tags, data, tags_all)
 
     async def update(self, kind: Kind, old: Properties, new: Properties) -> Found:
         """Bring an existing resource to its new inputs; `old` is its state."""
@@ -137,11 +145,13 @@ class Resources:
                 specified = identity | {"spec": wanted.get("spec", {})}
                 answer = await self._call(f"Update{kind.name}", specified)
             data = _data(kind, answer)
-            await self._update_tags(data["metadata"]["arn"], before, wanted)
+            tags_all = merge_tags(self.default_tags, new.get("tags"))
+            had = _tag_map(old.get("tagsAll", old.get("tags")))
+            await self._update_tags(data["metadata"]["arn"], had, _tag_map(tags_all))
         except ApiError as error:
             gone = error.code == _GONE and not await self._exists(kind, wanted)
             raise self._failed("update", kind, wanted, error, gone=gone) from None
-        return _found(kind, new, data)
+        return _found(kind, new, data, tags_all)
 
     async def delete(self, kind: Kind, state: Properties) -> None:
         """Remove a resource; one that is gone already is as good as removed.
@@ -165,11 +175,15 @@ class Resources:
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return await self.api.call(operation, parameters, on_wait=self.on_wait)
 
-    async def _read_tags(self, arn: str, state: Properties) -> Properties:
-        """The tags as an input, where the program has tags or the resource is being imported."""
-        if state and "tags" not in state:
-            return {}
-        tags: dict[str, Plain] = {}
+    async def _read_tags(self, arn: str, state: Properties) -> tuple[Properties, PropertyValue]:
+        """The tags as an input and as an output, where the program or the provider has any.
+
+        Those that are as the provider gives them to all are no input, unless the program repeats
+        them. A resource that is being imported has all its tags as inputs.
+        """
+        if state and "tags" not in state and not self.default_tags:
+            return {}, wrap({})
+        live: dict[str, Plain] = {}
         parameters: dict[str, Any] = {"resourceArn": arn}
         while True:
             try:
@@ -177,18 +191,21 @@ class Resources:
             except ApiError as error:
                 text = f"the tags of {arn} can't be read: {error}"
                 raise ResourceError(text) from None
-            tags |= {tag["key"]: tag["value"] for tag in answer["tags"]}
+            live |= {tag["key"]: tag["value"] for tag in answer["tags"]}
             if not answer.get("nextToken"):
                 break
             parameters["nextToken"] = answer["nextToken"]
-        if not tags and not state:
-            return {}
-        return {"tags": wrap_like(tags, state.get("tags"))}
+        repeated = _tag_map(state.get("tags"))
+        own: dict[str, Plain] = {
+            key: value
+            for key, value in live.items()
+            if key in repeated or self.default_tags.get(key) != value
+        }
+        earlier = state.get("tags")
+        inputs = {"tags": wrap_like(own, earlier)} if own or earlier is not None else {}
+        return inputs, wrap_like(live, earlier)
 
-    async def _update_tags(
-        self, arn: str, before: dict[str, Plain], wanted: dict[str, Plain]
-    ) -> None:
-        old, new = (_tags(values) for values in (before, wanted))
+    async def _update_tags(self, arn: str, old: dict[str, Plain], new: dict[str, Plain]) -> None:
         gone = sorted(old.keys() - new.keys())
         changed = {key: value for key, value in new.items() if old.get(key) != value}
         if gone:
@@ -236,16 +253,30 @@ class Resources:
         )
 
 
-def render_preview(kind: Kind, inputs: Properties) -> Properties:
+def merge_tags(defaults: Mapping[str, str], own: PropertyValue | None) -> PropertyValue:
+    """All tags of a resource: its own, and the provider's where it has none by that key."""
+    tags = PropertyValue({}) if own is None or own.value is None else own
+    if not isinstance(tags.value, Mapping):
+        return tags  # not known yet
+    return tags.with_value({**{key: wrap(value) for key, value in defaults.items()}, **tags.value})
+
+
+def render_preview(
+    kind: Kind, inputs: Properties, default_tags: Mapping[str, str] = NO_TAGS
+) -> Properties:
     """The outputs that a create will have, as far as they can be known before."""
-    return dict.fromkeys(OUTPUTS, COMPUTED) | _echo(kind, inputs)
+    outputs = dict.fromkeys((*OUTPUTS, "region"), COMPUTED) | _echo(kind, inputs)
+    return outputs | {"tagsAll": merge_tags(default_tags, inputs.get("tags"))}
 
 
-def render_update_preview(kind: Kind, old: Properties, new: Properties) -> Properties:
+def render_update_preview(
+    kind: Kind, old: Properties, new: Properties, default_tags: Mapping[str, str] = NO_TAGS
+) -> Properties:
     """The outputs that an update will have: a change of the specification makes a new version."""
-    outputs = {name: old[name] for name in OUTPUTS if name in old}
+    outputs = {name: old[name] for name in (*OUTPUTS, "region") if name in old}
     if not same_meaning(kind.spec, plain(old.get("spec")), plain(new.get("spec"))):
         outputs |= dict.fromkeys(CHANGING_OUTPUTS, COMPUTED)
+    outputs["tagsAll"] = merge_tags(default_tags, new.get("tags"))
     return outputs | _echo(kind, new)
 
 
@@ -265,9 +296,12 @@ def _data(kind: Kind, answer: dict[str, Any]) -> dict[str, Any]:
     return cast("dict[str, Any]", answer[kind.payload])
 
 
-def _found(kind: Kind, inputs: Properties, data: dict[str, Any]) -> Found:
+def _found(kind: Kind, inputs: Properties, data: dict[str, Any], tags_all: PropertyValue) -> Found:
     metadata = cast("dict[str, Any]", data["metadata"])
     outputs = {name: wrap(_text(metadata.get(member))) for name, member in OUTPUTS.items()}
+    # arn:aws:appmesh:REGION:ACCOUNT:mesh/...
+    outputs["tagsAll"] = tags_all
+    outputs["region"] = wrap(str(metadata["arn"]).split(":")[3])
     resource_id = kind.render_id(dict(plain_map(inputs)))
     assert resource_id is not None, "names are known once a resource exists"
     return Found(resource_id, outputs | _echo(kind, inputs), inputs)
@@ -280,9 +314,9 @@ def _text(value: object) -> Plain:
     return cast("Plain", value)
 
 
-def _tags(inputs: Mapping[str, Plain]) -> dict[str, Plain]:
-    tags = inputs.get("tags")
-    return tags if isinstance(tags, dict) else {}
+def _tag_map(tags: PropertyValue | None) -> dict[str, Plain]:
+    found = plain(tags)
+    return found if isinstance(found, dict) else {}
 
 
 def _tag_list(tags: Mapping[str, Plain]) -> list[dict[str, Plain]]:

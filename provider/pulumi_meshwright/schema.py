@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from botocore.model import ListShape, StringShape, StructureShape
 
+from pulumi_meshwright.aws_spelling import (
+    OPTIONAL,
+    Form,
+    Spelling,
+    required_members,
+    spellings_of,
+)
 from pulumi_meshwright.model import PACKAGE, kinds, service_model, shape
 from pulumi_meshwright.resources import OUTPUTS
-from pulumi_meshwright.settings import DESCRIPTIONS, SECRETS
+from pulumi_meshwright.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -38,7 +45,13 @@ _NAME = (
     "random one, because the names of a mesh are addresses. Changing it makes a new resource."
 )
 _PARENT = " Changing it makes a new resource."
-_TAGS = "Tags as a map of keys to values."
+_REGION = (
+    "The control plane's region, which is the provider's: there is one to a control plane. "
+    "For programs that say it, as those of `pulumi_aws` may."
+)
+_TAGS: Json = {"type": "object", "additionalProperties": {"type": "string"}}
+_TAGS_ALL = "The tags with those that the provider gives to all, its `defaultTags`."
+_DEFAULT_TAGS = f"{PACKAGE}:index:ProviderDefaultTags"
 _OUTPUT_DOCS = {
     "createdDate": "When it was created: ISO 8601, in UTC.",
     "lastUpdatedDate": "When its specification was last changed: ISO 8601, in UTC.",
@@ -53,11 +66,7 @@ def build_schema(version: str) -> Json:
     """
     types: dict[str, Json] = {}
     resources = {kind.token: _resource(kind, types) for kind in kinds().values()}
-    settings = {
-        name: {"type": "string", "description": text}
-        | ({"secret": True} if name in SECRETS else {})
-        for name, text in DESCRIPTIONS.items()
-    }
+    settings = {setting.name: _setting(setting, types) for setting in SETTINGS}
     return {
         "name": PACKAGE,
         "displayName": "Meshwright",
@@ -71,7 +80,8 @@ def build_schema(version: str) -> Json:
         "provider": {
             "description": "A Meshwright control plane, and as whom to speak to it.",
             "inputProperties": settings,
-            "properties": settings,
+            # What the engine passes on of a provider are strings.
+            "properties": {name: of for name, of in settings.items() if of.get("type") == "string"},
         },
         "types": dict(sorted(types.items())),
         "resources": resources,
@@ -84,6 +94,21 @@ def build_schema(version: str) -> Json:
             "nodejs": {"packageName": "@meshwright/pulumi"},
         },
     }
+
+
+def _setting(setting: Setting, types: dict[str, Json]) -> Json:
+    """One setting of the provider."""
+    described: Json = {"description": setting.description}
+    if setting.type != "map":
+        described["type"] = setting.type
+    else:
+        types[_DEFAULT_TAGS] = {
+            "type": "object",
+            "description": setting.text,
+            "properties": {"tags": {**_TAGS, "description": "The tags."}},
+        }
+        described["$ref"] = f"#/types/{_DEFAULT_TAGS}"
+    return described | ({"secret": True} if setting.secret else {})
 
 
 def _resource(kind: Kind, types: dict[str, Json]) -> Json:
@@ -101,17 +126,16 @@ def _resource(kind: Kind, types: dict[str, Json]) -> Json:
         inputs[name]["willReplaceOnChanges"] = True
     spec_text = render_text(request.members["spec"].documentation)
     inputs["spec"] = _reference(kind.spec, types) | {"description": spec_text}
-    inputs["tags"] = {
-        "type": "object",
-        "additionalProperties": {"type": "string"},
-        "description": _TAGS,
-    }
+    inputs["region"] = {"type": "string", "description": _REGION}
+    inputs["tags"] = {**_TAGS, "description": "Tags as a map of keys to values."}
     required = [*kind.parents, *(["spec"] if kind.spec_required else [])]
     metadata = cast("StructureShape", shape("ResourceMetadata"))
     outputs = dict(inputs)
+    outputs["region"] = {"type": "string", "description": "The region in its ARN."}
     for name, member in OUTPUTS.items():
         text = _OUTPUT_DOCS.get(name) or render_text(metadata.members[member].documentation)
         outputs[name] = {"type": _SCALARS[metadata.members[member].type_name], "description": text}
+    outputs["tagsAll"] = {**_TAGS, "description": _TAGS_ALL}
     operation = service_model().operation_model(f"Create{kind.name}")
     text = render_text(operation.documentation)
     return {
@@ -122,7 +146,7 @@ def _resource(kind: Kind, types: dict[str, Json]) -> Json:
             name: {key: value for key, value in prop.items() if key != "willReplaceOnChanges"}
             for name, prop in outputs.items()
         },
-        "required": sorted({"name", *required, *OUTPUTS}),
+        "required": sorted({"name", "region", "tagsAll", *required, *OUTPUTS}),
     }
 
 
@@ -159,8 +183,33 @@ def _add_structure(of: StructureShape, types: dict[str, Json]) -> None:
         made["properties"][name] = _reference(member, types) | (
             {"description": text} if text else {}
         )
-    if of.required_members:
-        made["required"] = sorted(of.required_members)
+        default = OPTIONAL.get((of.name, name))
+        if isinstance(default, str):
+            made["properties"][name]["description"] += f"\n\n`{default}` unless given."
+    for spelling in spellings_of(of.name):
+        made["properties"][spelling.name] = _other_spelling(spelling, made["properties"])
+    if required := required_members(of):
+        made["required"] = sorted(required)
+
+
+def _other_spelling(spelling: Spelling, properties: Json) -> Json:
+    """A field as AWS's provider writes it, beside the model's or in place of it."""
+    if spelling.member is None:
+        return {
+            "type": "string",
+            "description": "Ignored, as `pulumi_aws` ignores it: App Mesh has no such field.",
+        }
+    ours = dict(properties[spelling.member])
+    text = ours.pop("description", "")
+    if spelling.form is Form.MAP:
+        a_map = {"type": "object", "additionalProperties": {"type": "string"}}
+        text = f"{text}\n\nAs a list of keys and values, or as a map, as in `pulumi_aws`."
+        return {"oneOf": [ours, a_map], "description": text.strip()}
+    text = f"`{spelling.member}` as `pulumi_aws` has it; give one of the two."
+    if spelling.form is Form.LIST_OF_ONE:
+        ours = {"type": "array", "items": ours}
+        text = f"`{spelling.member}` as `pulumi_aws` has it, in a list of one; give one of the two."
+    return ours | {"description": text}
 
 
 def _ref(name: str) -> str:

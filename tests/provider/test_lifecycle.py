@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pulumi import automation
+
 from tests.provider.programs import Colors, changes
 
 if TYPE_CHECKING:
@@ -82,3 +84,35 @@ def test_tags_are_set_changed_and_removed(
     mesh = client.describe_mesh(meshName="demo")["mesh"]["metadata"]
     tags = client.list_tags_for_resource(resourceArn=mesh["arn"])["tags"]
     assert (tags, mesh["version"]) == ([{"key": "team", "value": "ink"}], 1)
+
+
+def test_default_tags_are_merged_with_a_resource_s_own(
+    stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    colors.tags = {"team": "ink"}
+    stack.stack.set_config(
+        "meshwright:defaultTags.tags.team", automation.ConfigValue("paint"), path=True
+    )
+    stack.stack.set_config(
+        "meshwright:defaultTags.tags.stage", automation.ConfigValue("test"), path=True
+    )
+    stack.up()
+    client: Any = meshwright_control_plane.client()
+
+    def tags() -> list[dict[str, str]]:
+        answers = [
+            client.list_tags_for_resource(resourceArn=arn)["tags"]
+            for arn in (
+                client.describe_mesh(meshName="demo")["mesh"]["metadata"]["arn"],
+                colors.live_route(meshwright_control_plane)["metadata"]["arn"],
+            )
+        ]
+        return [{tag["key"]: tag["value"] for tag in answer} for answer in answers]
+
+    assert tags() == [{"team": "ink", "stage": "test"}, {"team": "paint", "stage": "test"}]
+    assert changes(stack.refresh()) == {}
+    assert stack.preview().change_summary == {"same": 6}
+    stack.stack.remove_config("meshwright:defaultTags")
+    stack.set_config("meshwright:defaultTags", '{"tags": {"team": "glue"}}')
+    assert changes(stack.up()) == {"update": 5}
+    assert tags() == [{"team": "ink"}, {"team": "glue"}]

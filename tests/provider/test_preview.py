@@ -51,6 +51,30 @@ def test_all_wrong_fields_of_a_resource_are_reported_at_once(
     ]
 
 
+def test_a_field_in_aws_s_spelling_is_reported_as_the_program_wrote_it(
+    stack: PulumiStack, colors: Colors
+) -> None:
+    def declare(mesh: meshwright.Mesh) -> None:
+        pool: Any = {"https": [{"max_connections": 0}], "tcp": {}, "tcps": [{}]}
+        listener: Any = {"port_mapping": {"port": 80, "protocol": "http"}, "connection_pool": pool}
+        meshwright.VirtualNode("wrong", mesh_name=mesh.name, spec={"listeners": [listener]})
+
+    colors.extra.append(declare)
+
+    with pytest.raises(automation.CommandError) as caught:
+        stack.preview()
+
+    at = PROBLEM.format("VirtualNode", "wrong") + "spec.listeners[0].connectionPool."
+    assert set(errors(str(caught.value))) == {
+        f"{at}tcps is AWS's spelling of 'tcp', which is given too: keep one of them",
+        f"{at}https[0].maxConnections must be at least 1, is 0",
+        f"{at}tcp.maxConnections is required",
+        PROBLEM.format("VirtualNode", "wrong")
+        + "spec.listeners[0].connectionPool must have exactly one of grpc, http, http2, tcp, "
+        "has http, tcp",
+    }
+
+
 def test_values_that_other_resources_will_have_are_no_mistakes(
     stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
 ) -> None:

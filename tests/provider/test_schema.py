@@ -9,7 +9,8 @@ import pytest
 from botocore.model import ListShape, StructureShape
 
 from provider.codegen.generate import find_stale
-from pulumi_meshwright.model import kinds
+from pulumi_meshwright.aws_spelling import SPELLINGS
+from pulumi_meshwright.model import kinds, shape
 from pulumi_meshwright.schema import build_schema, render_text
 
 SCHEMA = build_schema("1.2.3")
@@ -39,6 +40,8 @@ def schema_leaves(of: Any, path: str) -> set[str]:
         )
     if "$ref" in of:
         return schema_leaves(SCHEMA["types"][of["$ref"].removeprefix("#/types/")], path)
+    if "oneOf" in of and "type" not in of:
+        return schema_leaves(of["oneOf"][0], path)  # the model's form, before AWS's
     return schema_leaves(of["items"], f"{path}[]") if of["type"] == "array" else {path}
 
 
@@ -46,7 +49,18 @@ def schema_leaves(of: Any, path: str) -> set[str]:
 def test_every_field_of_the_model_is_in_the_schema(kind: Any) -> None:
     spec = SCHEMA["resources"][kind.token]["inputProperties"]["spec"]
 
-    assert schema_leaves(spec, "spec") == leaves(kind.spec, "spec")
+    assert leaves(kind.spec, "spec") <= schema_leaves(spec, "spec")
+
+
+def test_what_the_schema_has_beyond_the_model_is_how_aws_spells_it() -> None:
+    beyond = {
+        (name, member)
+        for token, of in SCHEMA["types"].items()
+        if (name := token.rpartition(":")[2]) != "ProviderDefaultTags"
+        for member in of.get("properties", {}).keys() - getattr(shape(name), "members", {}).keys()
+    }
+
+    assert beyond == {(each.structure, each.name) for each in SPELLINGS if each.name != each.member}
 
 
 def test_every_reference_leads_to_a_type_and_every_type_is_used() -> None:
@@ -85,6 +99,7 @@ def test_keys_are_secret_settings() -> None:
     assert [name for name, item in settings.items() if item.get("secret")] == [
         "accessKey",
         "secretKey",
+        "token",
     ]
 
 

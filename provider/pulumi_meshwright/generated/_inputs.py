@@ -3,7 +3,7 @@
 # pyright: basic
 """What programs give: for each type a class, and a dict with the same keys."""
 
-from typing import NotRequired, Optional, Sequence, TypedDict, Union
+from typing import Any, Mapping, NotRequired, Optional, Sequence, TypedDict, Union
 
 import pulumi
 
@@ -59,6 +59,8 @@ class LoggingFormatArgsDict(TypedDict):
     json: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[JsonFormatRefArgs, JsonFormatRefArgsDict]]]]]
     text: NotRequired[pulumi.Input[str]]
     """From 1 to 1000 characters."""
+    jsons: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[JsonFormatRefArgs, JsonFormatRefArgsDict]]]]]
+    """`json` as `pulumi_aws` has it; give one of the two."""
 
 
 @pulumi.input_type
@@ -71,17 +73,22 @@ class LoggingFormatArgs:
     json: Optional[pulumi.Input[Sequence[pulumi.Input[JsonFormatRefArgs]]]] = pulumi.property("json", default=None)
     text: Optional[pulumi.Input[str]] = pulumi.property("text", default=None)
     """From 1 to 1000 characters."""
+    jsons: Optional[pulumi.Input[Sequence[pulumi.Input[JsonFormatRefArgs]]]] = pulumi.property("jsons", default=None)
+    """`json` as `pulumi_aws` has it; give one of the two."""
 
     def __init__(
         self,
         *,
         json: Optional[pulumi.Input[Sequence[pulumi.Input[Union[JsonFormatRefArgs, JsonFormatRefArgsDict]]]]] = None,
         text: Optional[pulumi.Input[str]] = None,
+        jsons: Optional[pulumi.Input[Sequence[pulumi.Input[Union[JsonFormatRefArgs, JsonFormatRefArgsDict]]]]] = None,
     ) -> None:
         if json is not None:
             pulumi.set(self, "json", json)
         if text is not None:
             pulumi.set(self, "text", text)
+        if jsons is not None:
+            pulumi.set(self, "jsons", jsons)
 
 
 class FileAccessLogArgsDict(TypedDict):
@@ -223,10 +230,12 @@ class AwsCloudMapServiceDiscoveryArgsDict(TypedDict):
 
     From 1 to 1024 characters.
     """
-    attributes: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[AwsCloudMapInstanceAttributeArgs, AwsCloudMapInstanceAttributeArgsDict]]]]]
+    attributes: NotRequired[Union[pulumi.Input[Sequence[pulumi.Input[Union[AwsCloudMapInstanceAttributeArgs, AwsCloudMapInstanceAttributeArgsDict]]]], pulumi.Input[Mapping[str, pulumi.Input[str]]]]]
     """A string map that contains attributes with values that you can use to filter instances by any
     custom attribute that you specified when you registered the instance. Only instances that
     match all of the specified key/value pairs will be returned.
+
+    As a list of keys and values, or as a map, as in `pulumi_aws`.
     """
     ip_preference: NotRequired[pulumi.Input[Union[str, _enums.IpPreference]]]
     """The preferred IP version that this virtual node uses. Setting the IP preference on the
@@ -248,10 +257,12 @@ class AwsCloudMapServiceDiscoveryArgs:
 
     From 1 to 1024 characters.
     """
-    attributes: Optional[pulumi.Input[Sequence[pulumi.Input[AwsCloudMapInstanceAttributeArgs]]]] = pulumi.property("attributes", default=None)
+    attributes: Optional[pulumi.Input[Any]] = pulumi.property("attributes", default=None)
     """A string map that contains attributes with values that you can use to filter instances by any
     custom attribute that you specified when you registered the instance. Only instances that
     match all of the specified key/value pairs will be returned.
+
+    As a list of keys and values, or as a map, as in `pulumi_aws`.
     """
     ip_preference: Optional[pulumi.Input[Union[str, _enums.IpPreference]]] = pulumi.property("ipPreference", default=None)
     """The preferred IP version that this virtual node uses. Setting the IP preference on the
@@ -263,7 +274,7 @@ class AwsCloudMapServiceDiscoveryArgs:
         *,
         namespace_name: pulumi.Input[str],
         service_name: pulumi.Input[str],
-        attributes: Optional[pulumi.Input[Sequence[pulumi.Input[Union[AwsCloudMapInstanceAttributeArgs, AwsCloudMapInstanceAttributeArgsDict]]]]] = None,
+        attributes: Optional[Union[pulumi.Input[Sequence[pulumi.Input[Union[AwsCloudMapInstanceAttributeArgs, AwsCloudMapInstanceAttributeArgsDict]]]], pulumi.Input[Mapping[str, pulumi.Input[str]]]]] = None,
         ip_preference: Optional[pulumi.Input[Union[str, _enums.IpPreference]]] = None,
     ) -> None:
         pulumi.set(self, "namespace_name", namespace_name)
@@ -403,23 +414,31 @@ class ClientTlsCertificateArgs:
 class SubjectAlternativeNameMatchersArgsDict(TypedDict):
     """An object that represents the criteria for determining a SANs match."""
 
-    exact: pulumi.Input[Sequence[pulumi.Input[str]]]
+    exact: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
     """The values sent must match the specified values exactly."""
+    exacts: NotRequired[pulumi.Input[Sequence[pulumi.Input[str]]]]
+    """`exact` as `pulumi_aws` has it; give one of the two."""
 
 
 @pulumi.input_type
 class SubjectAlternativeNameMatchersArgs:
     """An object that represents the criteria for determining a SANs match."""
 
-    exact: pulumi.Input[Sequence[pulumi.Input[str]]] = pulumi.property("exact")
+    exact: Optional[pulumi.Input[Sequence[pulumi.Input[str]]]] = pulumi.property("exact", default=None)
     """The values sent must match the specified values exactly."""
+    exacts: Optional[pulumi.Input[Sequence[pulumi.Input[str]]]] = pulumi.property("exacts", default=None)
+    """`exact` as `pulumi_aws` has it; give one of the two."""
 
     def __init__(
         self,
         *,
-        exact: pulumi.Input[Sequence[pulumi.Input[str]]],
+        exact: Optional[pulumi.Input[Sequence[pulumi.Input[str]]]] = None,
+        exacts: Optional[pulumi.Input[Sequence[pulumi.Input[str]]]] = None,
     ) -> None:
-        pulumi.set(self, "exact", exact)
+        if exact is not None:
+            pulumi.set(self, "exact", exact)
+        if exacts is not None:
+            pulumi.set(self, "exacts", exacts)
 
 
 class SubjectAlternativeNamesArgsDict(TypedDict):
@@ -886,11 +905,13 @@ class DurationArgs:
 class EgressFilterArgsDict(TypedDict):
     """The egress filter rules for the service mesh."""
 
-    type: pulumi.Input[Union[str, _enums.EgressFilterType]]
+    type: NotRequired[pulumi.Input[Union[str, _enums.EgressFilterType]]]
     """The egress filter type. By default, the type is `DROP_ALL`, which allows egress only from
     virtual nodes to other defined resources in the service mesh (and any traffic to
     `*.amazonaws.com` for Amazon Web Services API calls). You can set the egress filter type to
     `ALLOW_ALL` to allow egress to any endpoint inside or outside of the service mesh.
+
+    `DROP_ALL` unless given.
     """
 
 
@@ -898,19 +919,22 @@ class EgressFilterArgsDict(TypedDict):
 class EgressFilterArgs:
     """The egress filter rules for the service mesh."""
 
-    type: pulumi.Input[Union[str, _enums.EgressFilterType]] = pulumi.property("type")
+    type: Optional[pulumi.Input[Union[str, _enums.EgressFilterType]]] = pulumi.property("type", default=None)
     """The egress filter type. By default, the type is `DROP_ALL`, which allows egress only from
     virtual nodes to other defined resources in the service mesh (and any traffic to
     `*.amazonaws.com` for Amazon Web Services API calls). You can set the egress filter type to
     `ALLOW_ALL` to allow egress to any endpoint inside or outside of the service mesh.
+
+    `DROP_ALL` unless given.
     """
 
     def __init__(
         self,
         *,
-        type: pulumi.Input[Union[str, _enums.EgressFilterType]],
+        type: Optional[pulumi.Input[Union[str, _enums.EgressFilterType]]] = None,
     ) -> None:
-        pulumi.set(self, "type", type)
+        if type is not None:
+            pulumi.set(self, "type", type)
 
 
 class GatewayRouteHostnameMatchArgsDict(TypedDict):
@@ -2197,6 +2221,10 @@ class GrpcRouteMatchArgsDict(TypedDict):
     """
     service_name: NotRequired[pulumi.Input[str]]
     """The fully qualified domain name for the service to match from the request."""
+    metadatas: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[GrpcRouteMetadataArgs, GrpcRouteMetadataArgsDict]]]]]
+    """`metadata` as `pulumi_aws` has it; give one of the two."""
+    prefix: NotRequired[pulumi.Input[str]]
+    """Ignored, as `pulumi_aws` ignores it: App Mesh has no such field."""
 
 
 @pulumi.input_type
@@ -2221,6 +2249,10 @@ class GrpcRouteMatchArgs:
     """
     service_name: Optional[pulumi.Input[str]] = pulumi.property("serviceName", default=None)
     """The fully qualified domain name for the service to match from the request."""
+    metadatas: Optional[pulumi.Input[Sequence[pulumi.Input[GrpcRouteMetadataArgs]]]] = pulumi.property("metadatas", default=None)
+    """`metadata` as `pulumi_aws` has it; give one of the two."""
+    prefix: Optional[pulumi.Input[str]] = pulumi.property("prefix", default=None)
+    """Ignored, as `pulumi_aws` ignores it: App Mesh has no such field."""
 
     def __init__(
         self,
@@ -2229,6 +2261,8 @@ class GrpcRouteMatchArgs:
         method_name: Optional[pulumi.Input[str]] = None,
         port: Optional[pulumi.Input[int]] = None,
         service_name: Optional[pulumi.Input[str]] = None,
+        metadatas: Optional[pulumi.Input[Sequence[pulumi.Input[Union[GrpcRouteMetadataArgs, GrpcRouteMetadataArgsDict]]]]] = None,
+        prefix: Optional[pulumi.Input[str]] = None,
     ) -> None:
         if metadata is not None:
             pulumi.set(self, "metadata", metadata)
@@ -2238,6 +2272,10 @@ class GrpcRouteMatchArgs:
             pulumi.set(self, "port", port)
         if service_name is not None:
             pulumi.set(self, "service_name", service_name)
+        if metadatas is not None:
+            pulumi.set(self, "metadatas", metadatas)
+        if prefix is not None:
+            pulumi.set(self, "prefix", prefix)
 
 
 class GrpcTimeoutArgsDict(TypedDict):
@@ -2289,7 +2327,7 @@ class GrpcRouteArgsDict(TypedDict):
 
     action: pulumi.Input[Union[GrpcRouteActionArgs, GrpcRouteActionArgsDict]]
     """An object that represents the action to take if a match is determined."""
-    match: pulumi.Input[Union[GrpcRouteMatchArgs, GrpcRouteMatchArgsDict]]
+    match: NotRequired[pulumi.Input[Union[GrpcRouteMatchArgs, GrpcRouteMatchArgsDict]]]
     """An object that represents the criteria for determining a request match."""
     retry_policy: NotRequired[pulumi.Input[Union[GrpcRetryPolicyArgs, GrpcRetryPolicyArgsDict]]]
     """An object that represents a retry policy."""
@@ -2303,7 +2341,7 @@ class GrpcRouteArgs:
 
     action: pulumi.Input[GrpcRouteActionArgs] = pulumi.property("action")
     """An object that represents the action to take if a match is determined."""
-    match: pulumi.Input[GrpcRouteMatchArgs] = pulumi.property("match")
+    match: Optional[pulumi.Input[GrpcRouteMatchArgs]] = pulumi.property("match", default=None)
     """An object that represents the criteria for determining a request match."""
     retry_policy: Optional[pulumi.Input[GrpcRetryPolicyArgs]] = pulumi.property("retryPolicy", default=None)
     """An object that represents a retry policy."""
@@ -2314,12 +2352,13 @@ class GrpcRouteArgs:
         self,
         *,
         action: pulumi.Input[Union[GrpcRouteActionArgs, GrpcRouteActionArgsDict]],
-        match: pulumi.Input[Union[GrpcRouteMatchArgs, GrpcRouteMatchArgsDict]],
+        match: Optional[pulumi.Input[Union[GrpcRouteMatchArgs, GrpcRouteMatchArgsDict]]] = None,
         retry_policy: Optional[pulumi.Input[Union[GrpcRetryPolicyArgs, GrpcRetryPolicyArgsDict]]] = None,
         timeout: Optional[pulumi.Input[Union[GrpcTimeoutArgs, GrpcTimeoutArgsDict]]] = None,
     ) -> None:
         pulumi.set(self, "action", action)
-        pulumi.set(self, "match", match)
+        if match is not None:
+            pulumi.set(self, "match", match)
         if retry_policy is not None:
             pulumi.set(self, "retry_policy", retry_policy)
         if timeout is not None:
@@ -2910,6 +2949,12 @@ class VirtualNodeConnectionPoolArgsDict(TypedDict):
     """An object that represents a type of connection pool."""
     tcp: NotRequired[pulumi.Input[Union[VirtualNodeTcpConnectionPoolArgs, VirtualNodeTcpConnectionPoolArgsDict]]]
     """An object that represents a type of connection pool."""
+    https: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[VirtualNodeHttpConnectionPoolArgs, VirtualNodeHttpConnectionPoolArgsDict]]]]]
+    """`http` as `pulumi_aws` has it, in a list of one; give one of the two."""
+    http2s: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[VirtualNodeHttp2ConnectionPoolArgs, VirtualNodeHttp2ConnectionPoolArgsDict]]]]]
+    """`http2` as `pulumi_aws` has it, in a list of one; give one of the two."""
+    tcps: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[VirtualNodeTcpConnectionPoolArgs, VirtualNodeTcpConnectionPoolArgsDict]]]]]
+    """`tcp` as `pulumi_aws` has it, in a list of one; give one of the two."""
 
 
 @pulumi.input_type
@@ -2927,6 +2972,12 @@ class VirtualNodeConnectionPoolArgs:
     """An object that represents a type of connection pool."""
     tcp: Optional[pulumi.Input[VirtualNodeTcpConnectionPoolArgs]] = pulumi.property("tcp", default=None)
     """An object that represents a type of connection pool."""
+    https: Optional[pulumi.Input[Sequence[pulumi.Input[VirtualNodeHttpConnectionPoolArgs]]]] = pulumi.property("https", default=None)
+    """`http` as `pulumi_aws` has it, in a list of one; give one of the two."""
+    http2s: Optional[pulumi.Input[Sequence[pulumi.Input[VirtualNodeHttp2ConnectionPoolArgs]]]] = pulumi.property("http2s", default=None)
+    """`http2` as `pulumi_aws` has it, in a list of one; give one of the two."""
+    tcps: Optional[pulumi.Input[Sequence[pulumi.Input[VirtualNodeTcpConnectionPoolArgs]]]] = pulumi.property("tcps", default=None)
+    """`tcp` as `pulumi_aws` has it, in a list of one; give one of the two."""
 
     def __init__(
         self,
@@ -2935,6 +2986,9 @@ class VirtualNodeConnectionPoolArgs:
         http: Optional[pulumi.Input[Union[VirtualNodeHttpConnectionPoolArgs, VirtualNodeHttpConnectionPoolArgsDict]]] = None,
         http2: Optional[pulumi.Input[Union[VirtualNodeHttp2ConnectionPoolArgs, VirtualNodeHttp2ConnectionPoolArgsDict]]] = None,
         tcp: Optional[pulumi.Input[Union[VirtualNodeTcpConnectionPoolArgs, VirtualNodeTcpConnectionPoolArgsDict]]] = None,
+        https: Optional[pulumi.Input[Sequence[pulumi.Input[Union[VirtualNodeHttpConnectionPoolArgs, VirtualNodeHttpConnectionPoolArgsDict]]]]] = None,
+        http2s: Optional[pulumi.Input[Sequence[pulumi.Input[Union[VirtualNodeHttp2ConnectionPoolArgs, VirtualNodeHttp2ConnectionPoolArgsDict]]]]] = None,
+        tcps: Optional[pulumi.Input[Sequence[pulumi.Input[Union[VirtualNodeTcpConnectionPoolArgs, VirtualNodeTcpConnectionPoolArgsDict]]]]] = None,
     ) -> None:
         if grpc is not None:
             pulumi.set(self, "grpc", grpc)
@@ -2944,6 +2998,12 @@ class VirtualNodeConnectionPoolArgs:
             pulumi.set(self, "http2", http2)
         if tcp is not None:
             pulumi.set(self, "tcp", tcp)
+        if https is not None:
+            pulumi.set(self, "https", https)
+        if http2s is not None:
+            pulumi.set(self, "http2s", http2s)
+        if tcps is not None:
+            pulumi.set(self, "tcps", tcps)
 
 
 class OutlierDetectionArgsDict(TypedDict):
@@ -3471,6 +3531,29 @@ class MeshSpecArgs:
             pulumi.set(self, "egress_filter", egress_filter)
         if service_discovery is not None:
             pulumi.set(self, "service_discovery", service_discovery)
+
+
+class ProviderDefaultTagsArgsDict(TypedDict):
+    """Tags of all resources. A resource's own come before them."""
+
+    tags: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """The tags."""
+
+
+@pulumi.input_type
+class ProviderDefaultTagsArgs:
+    """Tags of all resources. A resource's own come before them."""
+
+    tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = pulumi.property("tags", default=None)
+    """The tags."""
+
+    def __init__(
+        self,
+        *,
+        tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = None,
+    ) -> None:
+        if tags is not None:
+            pulumi.set(self, "tags", tags)
 
 
 class TcpRouteActionArgsDict(TypedDict):

@@ -22,6 +22,10 @@ class MeshArgs:
     """
     spec: Optional[pulumi.Input[MeshSpecArgs]] = pulumi.property("spec", default=None)
     """The service mesh specification to apply."""
+    region: Optional[pulumi.Input[str]] = pulumi.property("region", default=None)
+    """The control plane's region, which is the provider's: there is one to a control plane. For
+    programs that say it, as those of `pulumi_aws` may.
+    """
     tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = pulumi.property("tags", default=None)
     """Tags as a map of keys to values."""
 
@@ -30,12 +34,15 @@ class MeshArgs:
         *,
         name: Optional[pulumi.Input[str]] = None,
         spec: Optional[pulumi.Input[Union[MeshSpecArgs, MeshSpecArgsDict]]] = None,
+        region: Optional[pulumi.Input[str]] = None,
         tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = None,
     ) -> None:
         if name is not None:
             pulumi.set(self, "name", name)
         if spec is not None:
             pulumi.set(self, "spec", spec)
+        if region is not None:
+            pulumi.set(self, "region", region)
         if tags is not None:
             pulumi.set(self, "tags", tags)
 
@@ -70,6 +77,7 @@ class Mesh(pulumi.CustomResource):
         *,
         name: Optional[pulumi.Input[str]] = None,
         spec: Optional[pulumi.Input[Union[MeshSpecArgs, MeshSpecArgsDict]]] = None,
+        region: Optional[pulumi.Input[str]] = None,
         tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = None,
     ) -> None:
         """Declare a Mesh.
@@ -81,6 +89,8 @@ class Mesh(pulumi.CustomResource):
                 never a random one, because the names of a mesh are addresses. Changing it makes a
                 new resource.
             spec: The service mesh specification to apply.
+            region: The control plane's region, which is the provider's: there is one to a
+                control plane. For programs that say it, as those of `pulumi_aws` may.
             tags: Tags as a map of keys to values.
         """
         ...
@@ -91,7 +101,7 @@ class Mesh(pulumi.CustomResource):
             resource_name,
             args,
             kwargs,
-            outputs=['arn', 'uid', 'version', 'created_date', 'last_updated_date', 'mesh_owner', 'resource_owner'],
+            outputs=['arn', 'uid', 'version', 'created_date', 'last_updated_date', 'mesh_owner', 'resource_owner', 'tags_all'],
         )
         super().__init__("meshwright:index:Mesh", resource_name, props, opts)
 
@@ -118,6 +128,12 @@ class Mesh(pulumi.CustomResource):
         random one, because the names of a mesh are addresses. Changing it makes a new resource.
         """
         return pulumi.get(self, "name")
+
+    @property
+    @pulumi.getter(name="region")
+    def region(self) -> pulumi.Output[str]:
+        """The region in its ARN."""
+        return pulumi.get(self, "region")
 
     @property
     @pulumi.getter(name="arn")
@@ -170,6 +186,12 @@ class Mesh(pulumi.CustomResource):
         meshes](https://docs.aws.amazon.com/app-mesh/latest/userguide/sharing.html).
         """
         return pulumi.get(self, "resource_owner")
+
+    @property
+    @pulumi.getter(name="tagsAll")
+    def tags_all(self) -> pulumi.Output[Mapping[str, str]]:
+        """The tags with those that the provider gives to all, its `defaultTags`."""
+        return pulumi.get(self, "tags_all")
 
     @property
     @pulumi.getter(name="spec")

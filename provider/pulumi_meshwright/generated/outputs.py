@@ -3,7 +3,7 @@
 # pyright: basic
 """What programs get: the types of the resources' outputs."""
 
-from typing import Any, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 import pulumi
 
@@ -34,6 +34,11 @@ class LoggingFormat(dict[str, Any]):
     json: Optional[Sequence[JsonFormatRef]] = pulumi.property("json")
     text: Optional[str] = pulumi.property("text")
     """From 1 to 1000 characters."""
+
+    @property
+    def jsons(self) -> Optional[Sequence[JsonFormatRef]]:
+        """`json` as `pulumi_aws` has it."""
+        return self.json
 
 
 @pulumi.output_type
@@ -105,6 +110,8 @@ class AwsCloudMapServiceDiscovery(dict[str, Any]):
     """A string map that contains attributes with values that you can use to filter instances by any
     custom attribute that you specified when you registered the instance. Only instances that
     match all of the specified key/value pairs will be returned.
+
+    As a list of keys and values, or as a map, as in `pulumi_aws`.
     """
     ip_preference: Optional[str] = pulumi.property("ipPreference")
     """The preferred IP version that this virtual node uses. Setting the IP preference on the
@@ -167,8 +174,13 @@ class ClientTlsCertificate(dict[str, Any]):
 class SubjectAlternativeNameMatchers(dict[str, Any]):
     """An object that represents the criteria for determining a SANs match."""
 
-    exact: Sequence[str] = pulumi.property("exact")
+    exact: Optional[Sequence[str]] = pulumi.property("exact")
     """The values sent must match the specified values exactly."""
+
+    @property
+    def exacts(self) -> Optional[Sequence[str]]:
+        """`exact` as `pulumi_aws` has it."""
+        return self.exact
 
 
 @pulumi.output_type
@@ -349,11 +361,13 @@ class Duration(dict[str, Any]):
 class EgressFilter(dict[str, Any]):
     """The egress filter rules for the service mesh."""
 
-    type: str = pulumi.property("type")
+    type: Optional[str] = pulumi.property("type")
     """The egress filter type. By default, the type is `DROP_ALL`, which allows egress only from
     virtual nodes to other defined resources in the service mesh (and any traffic to
     `*.amazonaws.com` for Amazon Web Services API calls). You can set the egress filter type to
     `ALLOW_ALL` to allow egress to any endpoint inside or outside of the service mesh.
+
+    `DROP_ALL` unless given.
     """
 
 
@@ -851,6 +865,11 @@ class GrpcRouteMatch(dict[str, Any]):
     service_name: Optional[str] = pulumi.property("serviceName")
     """The fully qualified domain name for the service to match from the request."""
 
+    @property
+    def metadatas(self) -> Optional[Sequence[GrpcRouteMetadata]]:
+        """`metadata` as `pulumi_aws` has it."""
+        return self.metadata
+
 
 @pulumi.output_type
 class GrpcTimeout(dict[str, Any]):
@@ -875,7 +894,7 @@ class GrpcRoute(dict[str, Any]):
 
     action: GrpcRouteAction = pulumi.property("action")
     """An object that represents the action to take if a match is determined."""
-    match: GrpcRouteMatch = pulumi.property("match")
+    match: Optional[GrpcRouteMatch] = pulumi.property("match")
     """An object that represents the criteria for determining a request match."""
     retry_policy: Optional[GrpcRetryPolicy] = pulumi.property("retryPolicy")
     """An object that represents a retry policy."""
@@ -1120,6 +1139,21 @@ class VirtualNodeConnectionPool(dict[str, Any]):
     tcp: Optional[VirtualNodeTcpConnectionPool] = pulumi.property("tcp")
     """An object that represents a type of connection pool."""
 
+    @property
+    def https(self) -> Optional[Sequence[VirtualNodeHttpConnectionPool]]:
+        """`http` as `pulumi_aws` has it."""
+        return None if self.http is None else [self.http]
+
+    @property
+    def http2s(self) -> Optional[Sequence[VirtualNodeHttp2ConnectionPool]]:
+        """`http2` as `pulumi_aws` has it."""
+        return None if self.http2 is None else [self.http2]
+
+    @property
+    def tcps(self) -> Optional[Sequence[VirtualNodeTcpConnectionPool]]:
+        """`tcp` as `pulumi_aws` has it."""
+        return None if self.tcp is None else [self.tcp]
+
 
 @pulumi.output_type
 class OutlierDetection(dict[str, Any]):
@@ -1314,6 +1348,14 @@ class MeshSpec(dict[str, Any]):
     """The egress filter rules for the service mesh."""
     service_discovery: Optional[MeshServiceDiscovery] = pulumi.property("serviceDiscovery")
     """An object that represents the service discovery information for a service mesh."""
+
+
+@pulumi.output_type
+class ProviderDefaultTags(dict[str, Any]):
+    """Tags of all resources. A resource's own come before them."""
+
+    tags: Optional[Mapping[str, str]] = pulumi.property("tags")
+    """The tags."""
 
 
 @pulumi.output_type

@@ -8,6 +8,8 @@ from typing import Any, Mapping, Optional, Union, overload
 import pulumi
 
 from pulumi_meshwright import package
+from pulumi_meshwright.generated import outputs
+from pulumi_meshwright.generated._inputs import ProviderDefaultTagsArgs, ProviderDefaultTagsArgsDict
 
 
 @pulumi.input_type
@@ -19,15 +21,46 @@ class ProviderArgs:
     `MESHWRIGHT_ENDPOINT` from the environment, else `http://127.0.0.1:4580`.
     """
     region: Optional[pulumi.Input[str]] = pulumi.property("region", default=None)
-    """The region that requests are signed for. Else `MESHWRIGHT_REGION` or `AWS_REGION` from the
-    environment, else `us-east-1`.
+    """The control plane's region, for which requests are signed. Else `MESHWRIGHT_REGION` or
+    `AWS_REGION` or `AWS_DEFAULT_REGION` from the environment, else `us-east-1`.
     """
     access_key: Optional[pulumi.Input[str]] = pulumi.property("accessKey", default=None)
-    """The access key that requests are signed with. Else the one that the AWS SDKs find in the
-    environment or in the profile. A control plane on loopback needs none.
+    """The access key that requests are signed with. A control plane on loopback needs none. Else
+    `MESHWRIGHT_ACCESS_KEY_ID` or `AWS_ACCESS_KEY_ID` from the environment, else the profile's.
     """
     secret_key: Optional[pulumi.Input[str]] = pulumi.property("secretKey", default=None)
-    """The secret of the access key."""
+    """The secret of the access key. Else `MESHWRIGHT_SECRET_ACCESS_KEY` or `AWS_SECRET_ACCESS_KEY`
+    from the environment, else the profile's.
+    """
+    token: Optional[pulumi.Input[str]] = pulumi.property("token", default=None)
+    """The session token of an access key that was lent. Else `AWS_SESSION_TOKEN` from the
+    environment.
+    """
+    profile: Optional[pulumi.Input[str]] = pulumi.property("profile", default=None)
+    """The profile of AWS's shared configuration files with the access key. Else
+    `MESHWRIGHT_PROFILE` or `AWS_PROFILE` from the environment, else `default`.
+    """
+    custom_ca_bundle: Optional[pulumi.Input[str]] = pulumi.property("customCaBundle", default=None)
+    """A file of the authorities, in PEM, by which the control plane's certificate is checked. Else
+    `MESHWRIGHT_CA_BUNDLE` or `AWS_CA_BUNDLE` from the environment, else those that Python's
+    certifi has.
+    """
+    mesh_owner: Optional[pulumi.Input[str]] = pulumi.property("meshOwner", default=None)
+    """The account that owns the meshes, for resources that don't name another. Else
+    `MESHWRIGHT_MESH_OWNER` from the environment, else the caller's own.
+    """
+    default_tags: Optional[pulumi.Input[ProviderDefaultTagsArgs]] = pulumi.property("defaultTags", default=None)
+    """Tags of all resources. A resource's own come before them. Else `MESHWRIGHT_DEFAULT_TAGS` from
+    the environment, else none.
+    """
+    wait_for_convergence: Optional[pulumi.Input[bool]] = pulumi.property("waitForConvergence", default=None)
+    """Whether an update ends only when all connected proxies have acknowledged it. Else
+    `MESHWRIGHT_WAIT_FOR_CONVERGENCE` from the environment, else `false`.
+    """
+    convergence_timeout: Optional[pulumi.Input[float]] = pulumi.property("convergenceTimeout", default=None)
+    """For how many seconds that is waited for at most. Else `MESHWRIGHT_CONVERGENCE_TIMEOUT` from
+    the environment, else 300.
+    """
 
     def __init__(
         self,
@@ -36,6 +69,13 @@ class ProviderArgs:
         region: Optional[pulumi.Input[str]] = None,
         access_key: Optional[pulumi.Input[str]] = None,
         secret_key: Optional[pulumi.Input[str]] = None,
+        token: Optional[pulumi.Input[str]] = None,
+        profile: Optional[pulumi.Input[str]] = None,
+        custom_ca_bundle: Optional[pulumi.Input[str]] = None,
+        mesh_owner: Optional[pulumi.Input[str]] = None,
+        default_tags: Optional[pulumi.Input[Union[ProviderDefaultTagsArgs, ProviderDefaultTagsArgsDict]]] = None,
+        wait_for_convergence: Optional[pulumi.Input[bool]] = None,
+        convergence_timeout: Optional[pulumi.Input[float]] = None,
     ) -> None:
         if endpoint is not None:
             pulumi.set(self, "endpoint", endpoint)
@@ -45,6 +85,20 @@ class ProviderArgs:
             pulumi.set(self, "access_key", access_key)
         if secret_key is not None:
             pulumi.set(self, "secret_key", secret_key)
+        if token is not None:
+            pulumi.set(self, "token", token)
+        if profile is not None:
+            pulumi.set(self, "profile", profile)
+        if custom_ca_bundle is not None:
+            pulumi.set(self, "custom_ca_bundle", custom_ca_bundle)
+        if mesh_owner is not None:
+            pulumi.set(self, "mesh_owner", mesh_owner)
+        if default_tags is not None:
+            pulumi.set(self, "default_tags", default_tags)
+        if wait_for_convergence is not None:
+            pulumi.set(self, "wait_for_convergence", wait_for_convergence)
+        if convergence_timeout is not None:
+            pulumi.set(self, "convergence_timeout", convergence_timeout)
 
 
 class Provider(pulumi.ProviderResource):
@@ -68,6 +122,13 @@ class Provider(pulumi.ProviderResource):
         region: Optional[pulumi.Input[str]] = None,
         access_key: Optional[pulumi.Input[str]] = None,
         secret_key: Optional[pulumi.Input[str]] = None,
+        token: Optional[pulumi.Input[str]] = None,
+        profile: Optional[pulumi.Input[str]] = None,
+        custom_ca_bundle: Optional[pulumi.Input[str]] = None,
+        mesh_owner: Optional[pulumi.Input[str]] = None,
+        default_tags: Optional[pulumi.Input[Union[ProviderDefaultTagsArgs, ProviderDefaultTagsArgsDict]]] = None,
+        wait_for_convergence: Optional[pulumi.Input[bool]] = None,
+        convergence_timeout: Optional[pulumi.Input[float]] = None,
     ) -> None:
         """Declare a Provider.
 
@@ -76,12 +137,30 @@ class Provider(pulumi.ProviderResource):
             opts: Options for how the engine treats it.
             endpoint: The control plane's address, for instance `https://mesh.example.com`. Else
                 `MESHWRIGHT_ENDPOINT` from the environment, else `http://127.0.0.1:4580`.
-            region: The region that requests are signed for. Else `MESHWRIGHT_REGION` or
-                `AWS_REGION` from the environment, else `us-east-1`.
-            access_key: The access key that requests are signed with. Else the one that the AWS
-                SDKs find in the environment or in the profile. A control plane on loopback needs
-                none.
-            secret_key: The secret of the access key.
+            region: The control plane's region, for which requests are signed. Else
+                `MESHWRIGHT_REGION` or `AWS_REGION` or `AWS_DEFAULT_REGION` from the environment,
+                else `us-east-1`.
+            access_key: The access key that requests are signed with. A control plane on
+                loopback needs none. Else `MESHWRIGHT_ACCESS_KEY_ID` or `AWS_ACCESS_KEY_ID` from the
+                environment, else the profile's.
+            secret_key: The secret of the access key. Else `MESHWRIGHT_SECRET_ACCESS_KEY` or
+                `AWS_SECRET_ACCESS_KEY` from the environment, else the profile's.
+            token: The session token of an access key that was lent. Else `AWS_SESSION_TOKEN`
+                from the environment.
+            profile: The profile of AWS's shared configuration files with the access key. Else
+                `MESHWRIGHT_PROFILE` or `AWS_PROFILE` from the environment, else `default`.
+            custom_ca_bundle: A file of the authorities, in PEM, by which the control plane's
+                certificate is checked. Else `MESHWRIGHT_CA_BUNDLE` or `AWS_CA_BUNDLE` from the
+                environment, else those that Python's certifi has.
+            mesh_owner: The account that owns the meshes, for resources that don't name another.
+                Else `MESHWRIGHT_MESH_OWNER` from the environment, else the caller's own.
+            default_tags: Tags of all resources. A resource's own come before them. Else
+                `MESHWRIGHT_DEFAULT_TAGS` from the environment, else none.
+            wait_for_convergence: Whether an update ends only when all connected proxies have
+                acknowledged it. Else `MESHWRIGHT_WAIT_FOR_CONVERGENCE` from the environment, else
+                `false`.
+            convergence_timeout: For how many seconds that is waited for at most. Else
+                `MESHWRIGHT_CONVERGENCE_TIMEOUT` from the environment, else 300.
         """
         ...
 
@@ -91,7 +170,8 @@ class Provider(pulumi.ProviderResource):
             resource_name,
             args,
             kwargs,
-            secrets=['access_key', 'secret_key'],
+            secrets=['access_key', 'secret_key', 'token'],
+            as_json=['default_tags', 'wait_for_convergence', 'convergence_timeout'],
         )
         super().__init__("meshwright", resource_name, props, opts)
 
@@ -106,21 +186,57 @@ class Provider(pulumi.ProviderResource):
     @property
     @pulumi.getter(name="region")
     def region(self) -> pulumi.Output[Optional[str]]:
-        """The region that requests are signed for. Else `MESHWRIGHT_REGION` or `AWS_REGION` from
-        the environment, else `us-east-1`.
+        """The control plane's region, for which requests are signed. Else `MESHWRIGHT_REGION` or
+        `AWS_REGION` or `AWS_DEFAULT_REGION` from the environment, else `us-east-1`.
         """
         return pulumi.get(self, "region")
 
     @property
     @pulumi.getter(name="accessKey")
     def access_key(self) -> pulumi.Output[Optional[str]]:
-        """The access key that requests are signed with. Else the one that the AWS SDKs find in the
-        environment or in the profile. A control plane on loopback needs none.
+        """The access key that requests are signed with. A control plane on loopback needs none.
+        Else `MESHWRIGHT_ACCESS_KEY_ID` or `AWS_ACCESS_KEY_ID` from the environment, else the
+        profile's.
         """
         return pulumi.get(self, "access_key")
 
     @property
     @pulumi.getter(name="secretKey")
     def secret_key(self) -> pulumi.Output[Optional[str]]:
-        """The secret of the access key."""
+        """The secret of the access key. Else `MESHWRIGHT_SECRET_ACCESS_KEY` or
+        `AWS_SECRET_ACCESS_KEY` from the environment, else the profile's.
+        """
         return pulumi.get(self, "secret_key")
+
+    @property
+    @pulumi.getter(name="token")
+    def token(self) -> pulumi.Output[Optional[str]]:
+        """The session token of an access key that was lent. Else `AWS_SESSION_TOKEN` from the
+        environment.
+        """
+        return pulumi.get(self, "token")
+
+    @property
+    @pulumi.getter(name="profile")
+    def profile(self) -> pulumi.Output[Optional[str]]:
+        """The profile of AWS's shared configuration files with the access key. Else
+        `MESHWRIGHT_PROFILE` or `AWS_PROFILE` from the environment, else `default`.
+        """
+        return pulumi.get(self, "profile")
+
+    @property
+    @pulumi.getter(name="customCaBundle")
+    def custom_ca_bundle(self) -> pulumi.Output[Optional[str]]:
+        """A file of the authorities, in PEM, by which the control plane's certificate is checked.
+        Else `MESHWRIGHT_CA_BUNDLE` or `AWS_CA_BUNDLE` from the environment, else those that
+        Python's certifi has.
+        """
+        return pulumi.get(self, "custom_ca_bundle")
+
+    @property
+    @pulumi.getter(name="meshOwner")
+    def mesh_owner(self) -> pulumi.Output[Optional[str]]:
+        """The account that owns the meshes, for resources that don't name another. Else
+        `MESHWRIGHT_MESH_OWNER` from the environment, else the caller's own.
+        """
+        return pulumi.get(self, "mesh_owner")

@@ -35,6 +35,10 @@ class VirtualServiceArgs:
     meshes](https://docs.aws.amazon.com/app-mesh/latest/userguide/sharing.html). Changing it
     makes a new resource.
     """
+    region: Optional[pulumi.Input[str]] = pulumi.property("region", default=None)
+    """The control plane's region, which is the provider's: there is one to a control plane. For
+    programs that say it, as those of `pulumi_aws` may.
+    """
     tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = pulumi.property("tags", default=None)
     """Tags as a map of keys to values."""
 
@@ -45,6 +49,7 @@ class VirtualServiceArgs:
         spec: pulumi.Input[Union[VirtualServiceSpecArgs, VirtualServiceSpecArgsDict]],
         name: Optional[pulumi.Input[str]] = None,
         mesh_owner: Optional[pulumi.Input[str]] = None,
+        region: Optional[pulumi.Input[str]] = None,
         tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = None,
     ) -> None:
         pulumi.set(self, "mesh_name", mesh_name)
@@ -53,6 +58,8 @@ class VirtualServiceArgs:
             pulumi.set(self, "name", name)
         if mesh_owner is not None:
             pulumi.set(self, "mesh_owner", mesh_owner)
+        if region is not None:
+            pulumi.set(self, "region", region)
         if tags is not None:
             pulumi.set(self, "tags", tags)
 
@@ -89,6 +96,7 @@ class VirtualService(pulumi.CustomResource):
         spec: Optional[pulumi.Input[Union[VirtualServiceSpecArgs, VirtualServiceSpecArgsDict]]] = None,
         name: Optional[pulumi.Input[str]] = None,
         mesh_owner: Optional[pulumi.Input[str]] = None,
+        region: Optional[pulumi.Input[str]] = None,
         tags: Optional[pulumi.Input[Mapping[str, pulumi.Input[str]]]] = None,
     ) -> None:
         """Declare a VirtualService.
@@ -108,6 +116,8 @@ class VirtualService(pulumi.CustomResource):
                 information about mesh sharing, see [Working with shared
                 meshes](https://docs.aws.amazon.com/app-mesh/latest/userguide/sharing.html).
                 Changing it makes a new resource.
+            region: The control plane's region, which is the provider's: there is one to a
+                control plane. For programs that say it, as those of `pulumi_aws` may.
             tags: Tags as a map of keys to values.
         """
         ...
@@ -119,7 +129,7 @@ class VirtualService(pulumi.CustomResource):
             args,
             kwargs,
             required=['mesh_name', 'spec'],
-            outputs=['arn', 'uid', 'version', 'created_date', 'last_updated_date', 'resource_owner'],
+            outputs=['arn', 'uid', 'version', 'created_date', 'last_updated_date', 'resource_owner', 'tags_all'],
         )
         super().__init__("meshwright:index:VirtualService", resource_name, props, opts)
 
@@ -173,6 +183,12 @@ class VirtualService(pulumi.CustomResource):
         return pulumi.get(self, "spec")
 
     @property
+    @pulumi.getter(name="region")
+    def region(self) -> pulumi.Output[str]:
+        """The region in its ARN."""
+        return pulumi.get(self, "region")
+
+    @property
     @pulumi.getter(name="arn")
     def arn(self) -> pulumi.Output[str]:
         """The full Amazon Resource Name (ARN) for the resource."""
@@ -213,6 +229,12 @@ class VirtualService(pulumi.CustomResource):
         meshes](https://docs.aws.amazon.com/app-mesh/latest/userguide/sharing.html).
         """
         return pulumi.get(self, "resource_owner")
+
+    @property
+    @pulumi.getter(name="tagsAll")
+    def tags_all(self) -> pulumi.Output[Mapping[str, str]]:
+        """The tags with those that the provider gives to all, its `defaultTags`."""
+        return pulumi.get(self, "tags_all")
 
     @property
     @pulumi.getter(name="tags")
