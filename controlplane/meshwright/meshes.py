@@ -52,6 +52,11 @@ class Meshes:
         """The mesh as last seen; empty for one that is not there."""
         return self._graphs.get(mesh, Graph.empty(mesh))
 
+    def find_owner(self, key: ResourceKey) -> str | None:
+        """The account that owns a resource; None where there is none, as far as was seen."""
+        resource = self.graph(key.mesh).resources.get(key)
+        return resource.resource_owner if resource is not None else None
+
     def count(self, owner: str) -> int:
         """How many meshes an account has, as far as they were seen."""
         graphs = list(self._graphs.values())

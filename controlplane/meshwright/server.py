@@ -27,6 +27,7 @@ from meshwright.api.app import build_app
 from meshwright.api.audit import AuditLog
 from meshwright.api.connections import IDLE_FACTOR, MAX_HEAD_BYTES, build_protocol
 from meshwright.api.operator import MAX_APPLY_BYTES, OperatorApi
+from meshwright.api.sharing import SharingApi
 from meshwright.api.tokens import TokenApi
 from meshwright.api.writing import Writer
 from meshwright.chores import Following, follow, watch
@@ -168,7 +169,7 @@ def _assemble(settings: Settings, stack: contextlib.ExitStack) -> _Parts:
     outside = LiveOutside(cloud_map, _open_credentials(settings))
     return _Parts(
         guard=Guard(keys, account_id=settings.account_id),
-        gate=settings.proxies.open_gate(settings.account_id, tokens, keys),
+        gate=settings.proxies.open_gate(settings.account_id, tokens, keys, meshes),
         certificate=certificate,
         xds_certificate=xds_certificate,
         meshes=meshes,
@@ -213,12 +214,9 @@ def _build_api(settings: Settings, parts: _Parts) -> _ApiServer:
     app = build_app(
         parts.writer,
         lambda mesh: render_status(parts.meshes, distribution, mesh),
-        OperatorApi(
-            parts.writer,
-            account_id=settings.account_id,
-            count_proxies=lambda mesh: len(distribution.proxies(mesh)),
-        ),
-        TokenApi(parts.tokens, account_id=settings.account_id),
+        OperatorApi(parts.writer, count_proxies=lambda mesh: len(distribution.proxies(mesh))),
+        SharingApi(parts.writer),
+        TokenApi(parts.tokens, parts.meshes),
         distribution.metrics.render,
     )
     large_bodies = {"/meshwright/v1/apply": MAX_APPLY_BYTES}

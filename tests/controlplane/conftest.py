@@ -1,4 +1,4 @@
-"""A control plane that the API's tests share, and meshes of each test's own in it."""
+"""A control plane that the API's tests share, meshes of each test's own in it; DynamoDB Local."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from botocore.exceptions import ClientError
 
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.processes import ProcessGroup
+from tests.controlplane.store.dynamodb_local import run_dynamodb_local
+from tools.dev.dynamodb_local import find_dynamodb_local
+from tools.dev.paths import is_ci
 
 _numbers = itertools.count()
 
@@ -66,3 +69,34 @@ def refused() -> Refused:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def dynamodb_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a DynamoDB Local of this process's own."""
+    folder = find_dynamodb_local()
+    if folder is None:
+        text = "there is no DynamoDB Local; ./dev setup --only dynamodb fetches it"
+        pytest.fail(text) if is_ci() else pytest.skip(text)
+    with run_dynamodb_local(folder, tmp_path_factory.mktemp("dynamodb-local")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials of AWS in the environment; DynamoDB Local takes any of letters and digits."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "meshwright")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "meshwright")
+
+
+@pytest.fixture
+def new_table(dynamodb_endpoint: str, credentials: None) -> Callable[[], str]:
+    """Makes URLs of stores in tables of DynamoDB Local that do not exist yet."""
+    del credentials
+    return lambda: name_table(dynamodb_endpoint)
+
+
+def name_table(endpoint: str) -> str:
+    """The URL of a store in a table that does not exist yet."""
+    table = f"store-{os.getpid()}-{next(_numbers)}"
+    return f"dynamodb://{table}?region=us-east-1&endpoint={endpoint}"

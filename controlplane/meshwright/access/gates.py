@@ -4,7 +4,9 @@
     Bearer ...           -> TokenGate
     AWS4-HMAC-SHA256 ... -> SignatureGate
 
-A stream of which the transport has verified a certificate is judged by that alone.
+A stream of which the transport has verified a certificate is judged by that alone. Where a mesh is
+shared, each is for what one account owns in it (App Mesh user guide, "Working with shared meshes":
+accounts "can connect an Envoy proxy to App Mesh as a virtual node that the account owns").
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ from meshwright.access.keys import AccessKey, Keys
 from meshwright.access.permissions import Caller
 from meshwright.access.signatures import check_signature, check_time, parse_claim
 from meshwright.access.tokens import TokenError, Tokens
-from meshwright.model.resources import ResourceKey, mesh_resource_key, parse_resource_id
+from meshwright.meshes import Meshes
+from meshwright.model.resources import (
+    ResourceKey,
+    mesh_resource_key,
+    parse_resource_id,
+)
 from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError
 
 _SPIFFE: Final = re.compile(r"spiffe://[^/]+/(?:(?P<account>[0-9]{12})/)?(?P<path>mesh/.+)")
@@ -29,17 +36,25 @@ _SPIFFE: Final = re.compile(r"spiffe://[^/]+/(?:(?P<account>[0-9]{12})/)?(?P<pat
 class CertificateGate:
     """Admits a proxy for the one resource that its certificate is for.
 
-    The certificate's only URI is a SPIFFE id. Its path names the resource, with the owner's
-    account before it where that is not the server's, `spiffe://DOMAIN/mesh/MESH/virtualNode/NAME`;
-    or the operator's mapping does, and then nothing else does.
+    The certificate's only URI is a SPIFFE id. Its path names the resource as an ARN does, with the
+    account that owns it before it where that is not the server's:
+    `spiffe://DOMAIN/mesh/MESH/virtualNode/NAME`. Or the operator's mapping names it, and then
+    nothing else does.
 
     Args:
-        account_id: The owner of meshes that an id names without one.
+        account_id: The account that ids without one are of.
+        meshes: Tells which account a resource is of.
         identities: Resources by SPIFFE id; None reads them from the ids.
     """
 
-    def __init__(self, account_id: str, identities: dict[str, ResourceKey] | None = None) -> None:
+    def __init__(
+        self,
+        account_id: str,
+        meshes: Meshes,
+        identities: dict[str, ResourceKey] | None = None,
+    ) -> None:
         self._account_id = account_id
+        self._meshes = meshes
         self._identities = identities
 
     def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
@@ -55,22 +70,23 @@ class CertificateGate:
                 f"spiffe://DOMAIN/{key.path}",
                 is_known=False,
             )
-        if self._find_resource(spiffe_id) != key:
+        if not self._is_for(spiffe_id, key):
             raise NotAdmittedError(
                 f"its client certificate, {spiffe_id}, is not for {key.path}", is_known=True
             )
         return Admission(spiffe_id)
 
-    def _find_resource(self, spiffe_id: str) -> ResourceKey | None:
+    def _is_for(self, spiffe_id: str, key: ResourceKey) -> bool:
         if self._identities is not None:
-            return self._identities.get(spiffe_id)
+            return self._identities.get(spiffe_id) == key
         match = _SPIFFE.fullmatch(spiffe_id)
         if match is None:
-            return None
+            return False
         try:
-            return parse_resource_id(match["path"], account_id=match["account"] or self._account_id)
+            said = parse_resource_id(match["path"], account_id=match["account"] or self._account_id)
         except ValueError:
-            return None
+            return False
+        return said.key == key and _may_own(self._meshes, said.account_id, key)
 
 
 class TokenGate:
@@ -78,10 +94,12 @@ class TokenGate:
 
     Args:
         tokens: Reads tokens.
+        meshes: Tells which account a resource is of.
     """
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, meshes: Meshes) -> None:
         self._tokens = tokens
+        self._meshes = meshes
 
     def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
         """Let a proxy have the configuration of a resource.
@@ -93,10 +111,17 @@ class TokenGate:
             grant = self._tokens.read(find_authorization(credentials).partition(" ")[2].strip())
         except TokenError as error:
             raise NotAdmittedError(f"its token {error}", is_known=False) from None
-        if grant.scope not in (key, mesh_resource_key(key.mesh)):
+        account_id, scope = grant.scope
+        if scope not in (key, mesh_resource_key(key.mesh)):
             raise NotAdmittedError(
-                f"its token {grant.token_id} is for {grant.scope.path} of account "
-                f"{grant.scope.mesh.owner}, not for {key.path}",
+                f"its token {grant.token_id} is for {scope.path} of account {account_id}, not for "
+                f"{key.path}",
+                is_known=True,
+            )
+        if not _may_own(self._meshes, account_id, key):
+            raise NotAdmittedError(
+                f"its token {grant.token_id} is for what account {account_id} owns, and {key.path} "
+                "is another account's",
                 is_known=True,
             )
 
@@ -117,6 +142,7 @@ class SignatureGate:
     Args:
         keys: The access keys; None without any.
         hosts: By what proxies reach ADS: `HOST:PORT`, or `HOST` where the port is 443.
+        meshes: Tells which account a resource is of, and whom its mesh is shared with.
         clock: The time, in UTC.
     """
 
@@ -124,10 +150,12 @@ class SignatureGate:
         self,
         keys: Keys | None,
         hosts: Sequence[str],
+        meshes: Meshes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._keys = keys
         self._hosts = hosts
+        self._meshes = meshes
         self._clock = clock
 
     def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
@@ -147,7 +175,7 @@ class SignatureGate:
         except AccessError as error:
             raise NotAdmittedError(error.message, is_known=False) from None
         key_id = access_key.access_key_id
-        if not _covers(access_key, key):
+        if not self._covers(access_key, key):
             raise NotAdmittedError(f"its access key {key_id} is not for {key.path}", is_known=True)
         keys = self._keys
 
@@ -155,9 +183,17 @@ class SignatureGate:
             current = keys.find(key_id)
             if current is None or current.secret_access_key != access_key.secret_access_key:
                 return f"its access key {key_id} was removed"
-            return None if _covers(current, key) else f"its access key {key_id} is not for it now"
+            if not self._covers(current, key):
+                return f"its access key {key_id} is not for it now"
+            return None
 
         return Admission(f"access key {key_id}", find_fault)
+
+    def _covers(self, access_key: AccessKey, key: ResourceKey) -> bool:
+        graph = self._meshes.graph(key.mesh)
+        caller = Caller(access_key.account_id, access_key)
+        may_see = caller.may_see(key.mesh, graph.shared_with)
+        return may_see and _may_own(self._meshes, caller.account_id, key)
 
     def _identify(self, keys: Keys, credentials: Credentials) -> AccessKey:
         heads = [_render_head(credentials, host) for host in self._hosts]
@@ -215,8 +251,9 @@ def find_authorization(credentials: Credentials) -> str:
     return values[0] if len(values) == 1 else ""
 
 
-def _covers(access_key: AccessKey, key: ResourceKey) -> bool:
-    return Caller(access_key.account_id, access_key).may_see(key.mesh)
+def _may_own(meshes: Meshes, account_id: str, key: ResourceKey) -> bool:
+    """Whether a resource is an account's; of one that is not there, somebody else will tell."""
+    return meshes.find_owner(key) in (None, account_id)
 
 
 def _render_head(credentials: Credentials, host: str) -> RequestHead:

@@ -16,7 +16,8 @@ from meshwright.access.gates import CertificateGate, ProxyGate, SignatureGate, T
 from meshwright.access.keys import Keys
 from meshwright.access.signatures import ALGORITHM
 from meshwright.access.tokens import Tokens
-from meshwright.model.resources import ResourceKey, parse_resource_id
+from meshwright.meshes import Meshes
+from meshwright.model.resources import ResourceKey, parse_resource_key
 from meshwright.xds.admission import Gate, OpenGate
 
 
@@ -61,13 +62,14 @@ class ProxySettings:
             return None
         return Certificate(self.tls_certificate, self.tls_key, self.client_authorities)
 
-    def open_gate(self, account_id: str, tokens: Tokens, keys: Keys | None) -> Gate:
+    def open_gate(self, account_id: str, tokens: Tokens, keys: Keys | None, meshes: Meshes) -> Gate:
         """Who decides whether a proxy is let in.
 
         Args:
             account_id: The owner of meshes that an identity names without one.
             tokens: The tokens that were issued.
             keys: The access keys that streams may be signed with.
+            meshes: Tells which account a resource is of.
 
         Raises:
             AccessSettingsError: The file of identities can't be used.
@@ -78,8 +80,11 @@ class ProxySettings:
         if self.identities is not None:
             identities = read_identities(self.identities, account_id)
         return ProxyGate(
-            CertificateGate(account_id, identities),
-            {"Bearer": TokenGate(tokens), ALGORITHM: SignatureGate(keys, self.hosts)},
+            CertificateGate(account_id, meshes, identities),
+            {
+                "Bearer": TokenGate(tokens, meshes),
+                ALGORITHM: SignatureGate(keys, self.hosts, meshes),
+            },
         )
 
     def require_safe(self, address: str, *, is_loopback: bool) -> None:
@@ -152,7 +157,7 @@ def read_identities(file: Path, account_id: str) -> dict[str, ResourceKey]:
         if not str(spiffe_id).startswith("spiffe://"):
             raise AccessSettingsError(f"{where}: {spiffe_id!r}: must begin with spiffe://")
         try:
-            identities[str(spiffe_id)] = parse_resource_id(str(resource), account_id=account_id)
+            identities[str(spiffe_id)] = parse_resource_key(str(resource), account_id=account_id)
         except ValueError as error:
             raise AccessSettingsError(f"{where}: {spiffe_id}: {error}") from None
     return identities

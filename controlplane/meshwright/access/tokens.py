@@ -23,7 +23,7 @@ from typing import Any, Final
 import jwt
 import structlog
 
-from meshwright.model.resources import ResourceKey, build_arn, parse_resource_id
+from meshwright.model.resources import ResourceId, build_arn, parse_resource_id
 from meshwright.store import Store
 
 KEYS: Final = "token-keys"
@@ -69,13 +69,13 @@ class TokenGrant:
     Attributes:
         token_id: Its id.
         key_id: What signed it.
-        scope: The resource, or the mesh, that it is for.
+        scope: The resource that it is for, or the mesh for all that the account has in it.
         expires_at: Until when it is good, in seconds since the epoch.
     """
 
     token_id: str
     key_id: str
-    scope: ResourceKey
+    scope: ResourceId
     expires_at: float
 
 
@@ -124,11 +124,11 @@ class Tokens:
         self._revoked = self._store.entries(REVOKED)
         self._keys = {key_id: SigningKey(**json.loads(text)) for key_id, text in keys.items()}
 
-    def issue(self, scope: ResourceKey, *, seconds: float | None) -> tuple[str, TokenRecord]:
+    def issue(self, scope: ResourceId, *, seconds: float | None) -> tuple[str, TokenRecord]:
         """A new token, and what is kept of it.
 
         Args:
-            scope: A virtual node or gateway, or a mesh for all in it.
+            scope: A virtual node or gateway, or a mesh for all that the account has in it.
             seconds: For how long it is good; None for always.
         """
         self.refresh()
@@ -136,7 +136,7 @@ class Tokens:
         now = self._clock()
         record = TokenRecord(
             token_id=secrets.token_hex(8),
-            scope=build_arn(scope, region=self._region),
+            scope=build_arn(scope.key, region=self._region, account_id=scope.account_id),
             key_id=key_id,
             issued_at=now,
             expires_at=None if seconds is None else now + seconds,

@@ -8,7 +8,7 @@ the serializer; then its log line is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from meshwright.access.errors import AccessError
+from meshwright.access.permissions import find_mesh
 from meshwright.api.admission import (
     MAX_BODY_BYTES,
     author_of,
@@ -37,11 +38,12 @@ from meshwright.api.pagination import PageTokens
 from meshwright.api.parsing import parse_parameters
 from meshwright.api.routing import find_operation, known_methods
 from meshwright.api.serialization import JSON_HEADERS
+from meshwright.api.sharing import SharingApi
 from meshwright.api.tokens import TokenApi
 from meshwright.api.validation import validate
-from meshwright.api.visibility import list_visible_meshes
 from meshwright.api.writing import Writer
-from meshwright.model.resources import MeshKey
+from meshwright.meshes import Meshes
+from meshwright.model.resources import MeshKey, is_account_id, parse_mesh_id, render_mesh_id
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Source: https://prometheus.io/docs/instrumenting/exposition_formats/"""
@@ -57,6 +59,7 @@ def build_app(
     writer: Writer,
     status: Status,
     operator: OperatorApi,
+    sharing: SharingApi,
     proxy_tokens: TokenApi,
     render_metrics: Callable[[], bytes],
 ) -> Starlette:
@@ -66,12 +69,14 @@ def build_app(
         writer: Carries out what the API's operations write.
         status: The status of a mesh by its key, or None for one that does not exist.
         operator: What operators ask beside App Mesh's API.
+        sharing: Whom meshes are shared with.
         proxy_tokens: What they ask about proxies' tokens.
         render_metrics: What Prometheus is told, in its text format.
     """
 
     async def serve_operation(request: Request) -> Response:
-        return await _Exchange(request, Operations(writer, tokens, author_of(request))).respond()
+        operations = Operations(writer, tokens, author_of(request), caller_of(request))
+        return await _Exchange(request, operations, writer.meshes).respond()
 
     def serve_health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -82,16 +87,17 @@ def build_app(
     # In the event loop, not in a thread: the proxies' state lives there.
     async def serve_status(request: Request) -> Response:
         name, caller = request.path_params["mesh"], caller_of(request)
-        mesh = MeshKey(caller.account_id, name)
+        mesh = parse_mesh_id(name, account_id=caller.account_id)
         try:
-            caller.require_mesh("DescribeMeshStatus", mesh)
+            caller.require_mesh("DescribeMeshStatus", mesh, writer.meshes.graph(mesh).shared_with)
         except AccessError as error:
             facts = {"operation": "DescribeMeshStatus", **caller.facts}
             return render_refusal(ApiError(error.code, error.message), facts)
         found = status(mesh)
         if found is None:
             return JSONResponse({"message": f"there is no mesh {name!r}"}, status_code=404)
-        return JSONResponse(dict(found))
+        shown = {"mesh": render_mesh_id(mesh, account_id=caller.account_id)}
+        return JSONResponse(dict(found) | shown)
 
     tokens = PageTokens(writer.meshes.store.secret())
 
@@ -101,6 +107,7 @@ def build_app(
             Route("/metrics", serve_metrics),
             Route("/meshwright/v1/meshes/{mesh}/status", serve_status),
             *operator.routes(),
+            *sharing.routes(),
             *proxy_tokens.routes(),
             Route(
                 "/{path:path}", serve_operation, methods=["GET", "PUT", "POST", "DELETE", "PATCH"]
@@ -112,10 +119,11 @@ def build_app(
 class _Exchange:
     """One request to the API and its answer, with what its log line tells."""
 
-    def __init__(self, request: Request, operations: Operations) -> None:
+    def __init__(self, request: Request, operations: Operations, meshes: Meshes) -> None:
         self._request = request
         self._caller = caller_of(request)
         self._operations = operations
+        self._meshes = meshes
         self._began = time.perf_counter()
         self._facts: dict[str, Any] = {
             "request_id": request_id_of(request),
@@ -152,14 +160,18 @@ class _Exchange:
         parameters = parse_parameters(operation, path_values, self._request.query_params, body)
         if "meshName" in parameters:
             self._facts["mesh"] = parameters["meshName"]
-        self._caller.require(operation.name, parameters)
+        await self._require_permitted(operation.name, parameters)
         if operation.input_shape is not None:
             validate(operation.input_shape, parameters)
-        if operation.name == "ListMeshes":
-            return await run_in_threadpool(
-                list_visible_meshes, self._operations, parameters, self._caller
-            )
         return await run_in_threadpool(self._operations.call, operation.name, parameters)
+
+    async def _require_permitted(self, operation: str, parameters: Mapping[str, Any]) -> None:
+        mesh = find_mesh(parameters, self._caller.account_id)
+        shared_with: Sequence[str] = ()
+        # Parameters are not valid yet, and what has no such owner is shared with nobody.
+        if mesh is not None and self._caller.needs_share(mesh) and is_account_id(mesh.owner):
+            shared_with = (await run_in_threadpool(self._meshes.catch_up, mesh)).shared_with
+        self._caller.require(operation, mesh, shared_with)
 
     def _route(self) -> tuple[OperationModel, Mapping[str, str]]:
         method = self._request.method

@@ -45,6 +45,11 @@ class Author:
     user_agent: str | None = None
     request_id: str | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a key tells who it is; without keys, everybody may do everything."""
+        return self.access_key_id is not None
+
 
 class AuditLog:
     """Lines of JSON, one for each resource that changes, written before the change is made.
@@ -159,7 +164,9 @@ def _render_change(base: Graph, change: Change) -> dict[str, Any]:
 def _render_side(resource: Resource | None) -> dict[str, Any] | None:
     if resource is None:
         return None
-    return render_document(resource, account_id=resource.key.mesh.owner)
+    document = render_document(resource, account_id=resource.key.mesh.owner)
+    shared = {"sharedWith": list(resource.shared_with)} if resource.shared_with else {}
+    return document | shared
 
 
 def _render_time(seconds: float) -> str:

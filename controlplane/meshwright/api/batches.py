@@ -23,6 +23,7 @@ from meshwright.api.decisions import (
     update_resource,
 )
 from meshwright.api.errors import ApiError
+from meshwright.api.ownership import require_admitted, require_ownership
 from meshwright.api.parsing import without_nulls
 from meshwright.api.validation import find_problems
 from meshwright.api.writing import Decision, Writer
@@ -129,26 +130,26 @@ class Batches:
 
         def plan(graph: Graph, now: float) -> tuple[Step, ...]:
             origin = Origin(self._account_id, self._writer.region, now)
-            return plan_apply(graph, declared, origin, prune=prune)
+            return plan_apply(graph, declared, origin, self._author, prune=prune)
 
         outcome = self._carry_out("Apply", mesh, plan, dry_run=dry_run)
         changed = sum(step.after is not None for step in outcome.steps)
         return replace(outcome, unchanged=len(declared) - changed)
 
-    def delete(self, name: str, *, recursive: bool = False, dry_run: bool = False) -> Outcome:
+    def delete(self, mesh: MeshKey, *, recursive: bool = False, dry_run: bool = False) -> Outcome:
         """Delete a mesh, with everything in it if `recursive`.
 
         Raises:
             BatchError: The mesh is not empty, and `recursive` was not asked for.
             ApiError: There is no such mesh, or others write to it all the time.
         """
-        mesh = MeshKey(self._account_id, name)
 
         def plan(graph: Graph, _: float) -> tuple[Step, ...]:
             if graph.mesh is None:
                 raise no_such(mesh_resource_key(mesh))
             gone = graph.resources if recursive else [graph.mesh.key]
-            return _checked(graph, [Step(key, graph.resources[key], None) for key in gone], {})
+            steps = [Step(key, graph.resources[key], None) for key in gone]
+            return _checked(graph, steps, {}, self._author)
 
         return self._carry_out("DeleteWholeMesh", mesh, plan, dry_run=dry_run)
 
@@ -161,6 +162,7 @@ class Batches:
         dry_run: bool,
     ) -> Outcome:
         def decide(graph: Graph, now: float) -> Decision[tuple[Step, ...]]:
+            require_admitted(graph, self._author)
             steps = plan(graph, now)
             self._require_within_quotas(graph, steps)
             return Decision(steps, [] if dry_run else _changes(steps))
@@ -224,19 +226,24 @@ def _model_problems(document: Document) -> Iterable[str]:
     operation = load_service_model().operation_model(f"Create{name[0].upper()}{name[1:]}")
     if operation.input_shape is None:
         return ()
-    return [str(each) for each in find_problems(operation.input_shape, document.parameters, "")]
+    parameters = dict(document.parameters)
+    if document.kind is Kind.MESH:
+        parameters.pop("meshOwner", None)  # as an export of another account's mesh has it
+    return [str(each) for each in find_problems(operation.input_shape, parameters, "")]
 
 
 def plan_apply(
     graph: Graph,
     declared: Mapping[ResourceKey, tuple[int, Mapping[str, Any]]],
     origin: Origin,
+    author: Author,
     *,
     prune: bool = False,
 ) -> tuple[Step, ...]:
     """The steps from a mesh as it is to what documents declare, in the order of dependency.
 
-    A document without `tags` leaves a resource's tags as they are.
+    A document without `tags` leaves a resource's tags as they are. Pruned is what the author's
+    account has made, so that those who share a mesh leave each other's resources alone.
 
     Raises:
         BatchError: The mesh would break rules.
@@ -256,12 +263,14 @@ def plan_apply(
         steps += [
             Step(key, resource, None)
             for key, resource in graph.resources.items()
-            if key not in declared and key.kind is not Kind.MESH
+            if key not in declared
+            and key.kind is not Kind.MESH
+            and (resource.resource_owner == author.account_id or not author.is_known)
         ]
     positions = {key: position for key, (position, _) in declared.items()}
     if problems:
         raise BatchError(problems)
-    return _checked(graph, steps, positions)
+    return _checked(graph, steps, positions, author)
 
 
 def _declare(
@@ -278,7 +287,7 @@ def _declare(
 
 
 def _checked(
-    graph: Graph, steps: Sequence[Step], positions: Mapping[ResourceKey, int]
+    graph: Graph, steps: Sequence[Step], positions: Mapping[ResourceKey, int], author: Author
 ) -> tuple[Step, ...]:
     """Steps in the order of dependency, where the mesh after all of them breaks no rule."""
     final = graph.with_changes(graph.head, _changes(steps))
@@ -286,6 +295,9 @@ def _checked(
     ordered = sorted(steps, key=_by_dependency)
     for step in ordered:
         try:
+            # A new router is its author's own, and so may its routes be.
+            base = final if step.action == "create" else graph
+            require_ownership(base, author, step.action, step.key)
             if step.after is None:
                 require_unused(final, step.key)
             else:

@@ -16,7 +16,14 @@ from meshwright.graph.graph import Graph
 from meshwright.graph.quotas import Quotas, find_exceeded
 from meshwright.graph.violations import find_violations
 from meshwright.meshes import Meshes
-from meshwright.model.resources import Kind, Resource, ResourceKey, Spec, build_arn
+from meshwright.model.resources import (
+    Kind,
+    Resource,
+    ResourceKey,
+    Spec,
+    build_arn,
+    parse_mesh_id,
+)
 from meshwright.translate.coverage import find_unsupported_fields
 
 MAX_TAGS: Final = 50
@@ -46,15 +53,16 @@ def create_resource(key: ResourceKey, parameters: Mapping[str, Any], origin: Ori
     _check_name(key)
     tags = read_tags(parameters)
     check_tag_keys([name for name, _ in tags])
+    owner = key.mesh.owner if key.kind is Kind.MESH else origin.account_id
     return Resource(
         key=key,
-        arn=build_arn(key, region=origin.region),
+        arn=build_arn(key, region=origin.region, account_id=owner),
         spec=parameters.get("spec", {}),
         uid=str(uuid.uuid4()),
         version=1,
         created_at=origin.now,
         last_updated_at=origin.now,
-        resource_owner=origin.account_id,
+        resource_owner=owner,
         tags=tags,
     )
 
@@ -97,6 +105,11 @@ def _check_name(key: ResourceKey) -> None:
     if "/" in key.name or not key.name.isprintable():
         raise bad_request(
             f"{key.kind.name_member}: may not hold a slash or unprintable characters, "
+            f"got {key.name!r}"
+        )
+    if key.kind is Kind.MESH and parse_mesh_id(key.name, account_id="").owner:
+        raise bad_request(
+            "meshName: may not end with @ and 12 digits, which name a mesh's owner in ARNs, "
             f"got {key.name!r}"
         )
 
@@ -158,11 +171,17 @@ def require_unused(graph: Graph, key: ResourceKey) -> None:
     """
     users = _users(graph, key)
     if users:
-        named = ", ".join(f"{user} ({user.path})" for user in users[:5])
+        named = ", ".join(_describe_user(graph.resources[user]) for user in users[:5])
         more = f" and {len(users) - 5} more" if len(users) > 5 else ""
         raise resource_in_use(
             f"{key.kind.name_member}: {key} is in use by {named}{more}; delete or change them first"
         )
+
+
+def _describe_user(user: Resource) -> str:
+    is_owners = user.resource_owner == user.key.mesh.owner
+    whose = "" if is_owners else f" of account {user.resource_owner}"
+    return f"{user.key}{whose} ({user.key.path})"
 
 
 def _users(graph: Graph, key: ResourceKey) -> Sequence[ResourceKey]:

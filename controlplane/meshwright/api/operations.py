@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from meshwright.access.permissions import Caller
 from meshwright.api.audit import Author
 from meshwright.api.decisions import (
     MAX_TAGS,
@@ -25,7 +26,8 @@ from meshwright.api.decisions import (
     require_within_quotas,
     update_resource,
 )
-from meshwright.api.errors import ApiError, bad_request, conflict
+from meshwright.api.errors import ApiError, bad_request, conflict, not_found
+from meshwright.api.ownership import require_admitted, require_ownership
 from meshwright.api.pagination import PageTokens
 from meshwright.api.serialization import render_output
 from meshwright.api.writing import Decision, Writer
@@ -34,6 +36,7 @@ from meshwright.model.resources import (
     Kind,
     MeshKey,
     Resource,
+    ResourceId,
     ResourceKey,
     key_from_names,
     parse_resource_id,
@@ -68,13 +71,15 @@ class Operations:
         writer: Carries out what they write.
         tokens: Makes and reads the tokens of further pages.
         author: Who asks; meshes without an owner in the request are those of the author's account.
+        caller: What they may see.
     """
 
-    def __init__(self, writer: Writer, tokens: PageTokens, author: Author) -> None:
+    def __init__(self, writer: Writer, tokens: PageTokens, author: Author, caller: Caller) -> None:
         self._writer = writer
         self._meshes = writer.meshes
         self._tokens = tokens
         self._author = author
+        self._caller = caller
         self._account_id = author.account_id
 
     def call(self, operation: str, parameters: Parameters) -> Answer:
@@ -96,6 +101,8 @@ class Operations:
             case "Describe":
                 resource = self._get(self._key(kind, parameters))
                 return Answer(_render(operation, {kind.value: _render_data(resource)}))
+            case "List" if kind is Kind.MESH:
+                return self._list_meshes(parameters)
             case "List":
                 return self._list(operation, kind, parameters)
             case "Create" | "Update" | "Delete":
@@ -118,24 +125,63 @@ class Operations:
             raise no_such(key)
         return resource
 
+    def _list_meshes(self, parameters: Parameters) -> Answer:
+        """A page of the meshes that the caller may see, as full as if there were no others.
+
+        Its `nextToken` tells nothing of another: it is there where there is one more to be seen.
+        """
+
+        def may_see(mesh: Resource) -> bool:
+            return self._caller.may_see(mesh.key.mesh, mesh.shared_with)
+
+        def read(after: str, limit: int) -> Sequence[Resource]:
+            found: list[Resource] = []
+            while len(found) < limit:
+                missing = limit - len(found)
+                looked = self._meshes.store.list(None, Kind.MESH, after=after, limit=missing)
+                found += filter(may_see, looked)
+                if len(looked) < missing:
+                    break
+                after = _sort_key(looked[-1])
+            return found
+
+        return self._page("ListMeshes", [""], parameters, read)
+
     def _list(self, operation: str, kind: Kind, parameters: Parameters) -> Answer:
-        mesh, parent = None, ""
-        if kind is not Kind.MESH:
-            mesh = self._mesh_key(parameters)
-            if kind.parent not in (None, Kind.MESH):
-                parent = parameters[kind.parent.name_member]
-            require_parents(self._meshes.catch_up(mesh), ResourceKey(mesh, kind, "", parent))
-        listed = [operation, *(mesh or ()), parent]
+        mesh, parent = self._mesh_key(parameters), ""
+        if kind.parent not in (None, Kind.MESH):
+            parent = parameters[kind.parent.name_member]
+        require_parents(self._meshes.catch_up(mesh), ResourceKey(mesh, kind, "", parent))
+
+        def read(after: str, limit: int) -> Sequence[Resource]:
+            return self._meshes.store.list(mesh, kind, parent=parent, after=after, limit=limit)
+
+        return self._page(operation, [*mesh, parent], parameters, read)
+
+    def _page(
+        self,
+        operation: str,
+        within: Sequence[str],
+        parameters: Parameters,
+        read: Callable[[str, int], Sequence[Resource]],
+    ) -> Answer:
+        """A page of a list.
+
+        Args:
+            operation: The operation.
+            within: What the listed resources are in, to which its tokens are bound.
+            parameters: The operation's parameters.
+            read: Up to so many resources, after a sort key.
+        """
+        listed = [operation, *within]
         token = parameters.get("nextToken")
         after = self._tokens.parse(listed, token) if token is not None else ""
         limit: int = parameters.get("limit", _PAGE)
-        found = self._meshes.store.list(mesh, kind, parent=parent, after=after, limit=limit + 1)
+        found = read(after, limit + 1)
         page = found[:limit]
         result: dict[str, Any] = {_plural(operation): [_render_ref(each) for each in page]}
         if len(found) > limit:
-            last = page[-1].key
-            sort_key = f"{last.name}/{last.mesh.owner}" if mesh is None else last.name
-            result["nextToken"] = self._tokens.render(listed, sort_key)
+            result["nextToken"] = self._tokens.render(listed, _sort_key(page[-1]))
         return Answer(_render(operation, result))
 
     # Writing
@@ -145,6 +191,7 @@ class Operations:
         token = self._token(operation, parameters)
 
         def decide(graph: Graph, now: float) -> Decision[str]:
+            require_admitted(graph, self._author)
             kept = self._find_kept_answer(operation, token)
             if kept is not None:
                 return Decision(kept)
@@ -168,10 +215,12 @@ class Operations:
         if verb == "Create":
             if existing is not None:
                 raise conflict(f"{key.kind.name_member}: {key} already exists: {existing.arn}")
+            require_ownership(graph, self._author, "create", key)
             origin = Origin(self._account_id, self._writer.region, now)
             return self._checked(graph, Change(key, create_resource(key, parameters, origin)))
         if existing is None:
             raise no_such(key)
+        require_ownership(graph, self._author, "delete" if verb == "Delete" else "update", key)
         if verb == "Delete":
             require_unused(graph, key)
             return Change(key, None)
@@ -211,15 +260,15 @@ class Operations:
 
     # Tags
 
-    def _tagged(self, parameters: Parameters) -> ResourceKey:
+    def _tagged(self, parameters: Parameters) -> ResourceId:
         try:
             return parse_resource_id(parameters["resourceArn"], account_id=self._account_id)
         except ValueError as error:
             raise bad_request(f"resourceArn: {error}") from None
 
     def _list_tags(self, parameters: Parameters) -> Answer:
-        key = self._tagged(parameters)
-        resource = self._get(key)
+        resource = self._get(self._tagged(parameters).key)
+        _require_own_arn(resource, parameters)
         listed = ["ListTagsForResource", resource.arn]
         token = parameters.get("nextToken")
         after = self._tokens.parse(listed, token) if token is not None else ""
@@ -251,13 +300,16 @@ class Operations:
         parameters: Parameters,
         change: Callable[[dict[str, str]], dict[str, str]],
     ) -> Answer:
-        key = self._tagged(parameters)
+        key = self._tagged(parameters).key
 
         def decide(graph: Graph, _: float) -> Decision[str]:
+            require_admitted(graph, self._author)
             require_parents(graph, key)
             existing = graph.resources.get(key)
             if existing is None:
                 raise no_such(key)
+            _require_own_arn(existing, parameters)
+            require_ownership(graph, self._author, "tag", key)
             tags = change(dict(existing.tags))
             if len(tags) > MAX_TAGS:
                 raise ApiError(
@@ -281,6 +333,20 @@ def _split(operation: str) -> tuple[str, Kind]:
                 noun = "Mesh" if noun == "Meshes" else noun.removesuffix("s")
             return verb, Kind(noun[0].lower() + noun[1:])
     raise ApiError("InternalServerErrorException", f"{operation} has no handler")
+
+
+def _sort_key(resource: Resource) -> str:
+    """What the store's lists are sorted by."""
+    key = resource.key
+    return f"{key.name}/{key.mesh.owner}" if key.kind is Kind.MESH else key.name
+
+
+def _require_own_arn(resource: Resource, parameters: Parameters) -> None:
+    """Check that an ARN's account is the resource's, so that nobody's is taken for another's."""
+    text: str = parameters["resourceArn"]
+    said, own = (parse_resource_id(each, account_id="").account_id for each in (text, resource.arn))
+    if text.startswith("arn:") and said != own:
+        raise not_found(f"resourceArn: {resource.key} is not account {said}'s: {resource.arn}")
 
 
 def _plural(operation: str) -> str:

@@ -4,6 +4,8 @@ GET    /meshwright/v1/meshes                    every mesh in a line
 GET    /meshwright/v1/meshes/NAME               a mesh with all its resources, at one revision
 DELETE /meshwright/v1/meshes/NAME?recursive=... the mesh, with what is in it
 POST   /meshwright/v1/apply                     {"documents": [...], "prune": ..., "dryRun": ...}
+
+NAME is a mesh of the caller's account, NAME@OWNER one that another account shares with it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -32,7 +33,14 @@ from meshwright.api.writing import Writer
 from meshwright.graph.findings import find_problems
 from meshwright.graph.graph import Graph
 from meshwright.model.documents import CREATION_ORDER, render_document
-from meshwright.model.resources import MeshKey, Resource, mesh_resource_key
+from meshwright.model.resources import (
+    MeshKey,
+    Resource,
+    is_account_id,
+    mesh_resource_key,
+    parse_mesh_id,
+    render_mesh_id,
+)
 
 MAX_APPLY_BYTES: Final = 32 * 1024 * 1024
 """The largest batch that is read: a mesh of some ten thousand resources."""
@@ -49,14 +57,12 @@ class OperatorApi:
 
     Args:
         writer: Carries out changes of the meshes that are shown.
-        account_id: The account whose meshes have no owner in their documents.
         count_proxies: How many proxies of a mesh are connected; called from the event loop.
     """
 
-    def __init__(self, writer: Writer, *, account_id: str, count_proxies: CountProxies) -> None:
+    def __init__(self, writer: Writer, *, count_proxies: CountProxies) -> None:
         self._writer = writer
         self._meshes = writer.meshes
-        self._account_id = account_id
         self._count_proxies = count_proxies
 
     def routes(self) -> list[Route]:
@@ -76,26 +82,28 @@ class OperatorApi:
         listed = await run_in_threadpool(self._list_meshes)
         return {
             "meshes": [
-                summary | {"proxies": self._count_proxies(mesh)}
-                for mesh, summary in listed
-                if caller.may_see(mesh)
+                _summarize(graph, caller.account_id)
+                | {"proxies": self._count_proxies(graph.head.mesh)}
+                for graph in listed
+                if caller.may_see(graph.head.mesh, graph.shared_with)
             ]
         }
 
-    def _list_meshes(self) -> list[tuple[MeshKey, dict[str, Any]]]:
+    def _list_meshes(self) -> list[Graph]:
         keys = sorted(head.mesh for head in self._meshes.store.heads())
-        graphs = [(key, self._meshes.catch_up(key)) for key in keys]
-        return [(key, _summarize(graph)) for key, graph in graphs if graph.mesh is not None]
+        graphs = [self._meshes.catch_up(key) for key in keys]
+        return [graph for graph in graphs if graph.mesh is not None]
 
     async def _show(self, request: Request) -> dict[str, Any]:
-        mesh = MeshKey(self._account_id, request.path_params["mesh"])
-        caller_of(request).require_mesh("ShowMesh", mesh)
-        graph = await run_in_threadpool(self._meshes.catch_up, mesh)
+        caller = caller_of(request)
+        mesh = parse_mesh_id(request.path_params["mesh"], account_id=caller.account_id)
+        graph = await self._require_mesh(caller, "ShowMesh", mesh)
         if graph.mesh is None:
             raise no_such(mesh_resource_key(mesh))
         return {
-            "mesh": mesh.name,
+            "mesh": render_mesh_id(mesh, account_id=caller.account_id),
             "owner": mesh.owner,
+            "shared_with": list(graph.shared_with),
             "revision": graph.head.revision,
             "committed_at": graph.head.committed_at,
             "resources": [
@@ -103,8 +111,9 @@ class OperatorApi:
                     "kind": resource.key.kind.value,
                     "path": resource.key.path,
                     "arn": resource.arn,
+                    "owner": resource.resource_owner,
                     "version": resource.version,
-                    "document": render_document(resource, account_id=self._account_id),
+                    "document": render_document(resource, account_id=caller.account_id),
                 }
                 for resource in _in_creation_order(graph)
             ],
@@ -119,63 +128,80 @@ class OperatorApi:
         if documents is None:
             raise bad_request("documents: must be a list of resources")
         prune, dry_run = _flag("prune", body.get("prune")), _flag("dryRun", body.get("dryRun"))
-        for document in documents:
-            self._require_permitted("Apply", caller_of(request), document, dry_run=dry_run)
+        caller = caller_of(request)
+        for mesh in {_mesh_of(document, caller.account_id) for document in documents}:
+            await self._require_mesh(caller, "Apply", mesh)
+        if not dry_run:
+            caller.require_write("Apply")
         outcome = await run_in_threadpool(
-            self._batches(request).apply, documents, prune=prune, dry_run=dry_run
+            Batches(self._writer, author_of(request)).apply,
+            documents,
+            prune=prune,
+            dry_run=dry_run,
         )
-        return self._render_outcome(outcome, dry_run=dry_run)
-
-    def _batches(self, request: Request) -> Batches:
-        # Whichever account the author acts for, the operator's documents are of the server's.
-        return Batches(self._writer, replace(author_of(request), account_id=self._account_id))
+        return _render_outcome(outcome, caller.account_id, dry_run=dry_run)
 
     async def _delete(self, request: Request) -> dict[str, Any]:
         query = request.query_params
         recursive = _flag("recursive", _boolean(query.get("recursive")))
         dry_run = _flag("dryRun", _boolean(query.get("dryRun")))
-        document = {"meshName": request.path_params["mesh"]}
-        self._require_permitted("DeleteWholeMesh", caller_of(request), document, dry_run=dry_run)
+        caller = caller_of(request)
+        mesh = parse_mesh_id(request.path_params["mesh"], account_id=caller.account_id)
+        await self._require_mesh(caller, "DeleteWholeMesh", mesh)
+        if not dry_run:
+            caller.require_write("DeleteWholeMesh")
         outcome = await run_in_threadpool(
-            self._batches(request).delete,
-            request.path_params["mesh"],
+            Batches(self._writer, author_of(request)).delete,
+            mesh,
             recursive=recursive,
             dry_run=dry_run,
         )
-        return self._render_outcome(outcome, dry_run=dry_run)
+        return _render_outcome(outcome, caller.account_id, dry_run=dry_run)
 
-    def _require_permitted(
-        self, doing: str, caller: Caller, document: object, *, dry_run: bool
-    ) -> None:
-        """Check that the caller may change what a document is about; whoever reads may try out."""
-        names = json_object(document) or {}
-        owner = names.get("meshOwner") or self._account_id
-        caller.require_mesh(doing, MeshKey(str(owner), str(names.get("meshName"))))
-        if not dry_run:
-            caller.require_write(doing)
+    async def _require_mesh(self, caller: Caller, doing: str, mesh: MeshKey) -> Graph:
+        """The mesh as it is, where the caller may see it.
 
-    def _render_outcome(self, outcome: Outcome, *, dry_run: bool) -> dict[str, Any]:
-        return {
-            "mesh": outcome.mesh.name,
-            "revision": outcome.revision,
-            "dryRun": dry_run,
-            "unchanged": outcome.unchanged,
-            "changes": [self._render_step(step) for step in outcome.steps],
-        }
+        Raises:
+            AccessError: They may not.
+        """
+        graph = self._meshes.graph(mesh)
+        # Names that no mesh can have are not looked up.
+        if caller.may_see(mesh, ()) or (caller.needs_share(mesh) and is_account_id(mesh.owner)):
+            graph = await run_in_threadpool(self._meshes.catch_up, mesh)
+        caller.require_mesh(doing, mesh, graph.shared_with)
+        return graph
 
-    def _render_step(self, step: Step) -> dict[str, Any]:
-        shown = step.after or step.before
-        return {
-            "action": step.action,
-            "kind": step.key.kind.value,
-            "resource": step.key.path,
-            "version": shown and shown.version,
-            "before": self._render_side(step.before),
-            "after": self._render_side(step.after),
-        }
 
-    def _render_side(self, resource: Resource | None) -> dict[str, Any] | None:
-        return None if resource is None else render_document(resource, account_id=self._account_id)
+def _mesh_of(document: object, account_id: str) -> MeshKey:
+    """The mesh that a document is about, which need not be valid yet."""
+    names = json_object(document) or {}
+    owner = names.get("meshOwner") or account_id
+    return MeshKey(str(owner), str(names.get("meshName")))
+
+
+def _render_outcome(outcome: Outcome, account_id: str, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "mesh": render_mesh_id(outcome.mesh, account_id=account_id),
+        "revision": outcome.revision,
+        "dryRun": dry_run,
+        "unchanged": outcome.unchanged,
+        "changes": [_render_step(step, account_id) for step in outcome.steps],
+    }
+
+
+def _render_step(step: Step, account_id: str) -> dict[str, Any]:
+    def render(resource: Resource | None) -> dict[str, Any] | None:
+        return None if resource is None else render_document(resource, account_id=account_id)
+
+    shown = step.after or step.before
+    return {
+        "action": step.action,
+        "kind": step.key.kind.value,
+        "resource": step.key.path,
+        "version": shown and shown.version,
+        "before": render(step.before),
+        "after": render(step.after),
+    }
 
 
 def _boolean(text: str | None) -> bool | str | None:
@@ -190,10 +216,10 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
-def _summarize(graph: Graph) -> dict[str, Any]:
+def _summarize(graph: Graph, account_id: str) -> dict[str, Any]:
     counts = Counter(key.kind.value for key in graph.resources)
     return {
-        "mesh": graph.head.mesh.name,
+        "mesh": render_mesh_id(graph.head.mesh, account_id=account_id),
         "owner": graph.head.mesh.owner,
         "revision": graph.head.revision,
         "committed_at": graph.head.committed_at,

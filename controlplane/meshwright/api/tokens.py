@@ -20,10 +20,11 @@ from meshwright.access.permissions import Caller
 from meshwright.access.tokens import TokenError, TokenRecord, Tokens
 from meshwright.api.admission import caller_of
 from meshwright.api.bodies import read_body
-from meshwright.api.errors import bad_request, not_found
+from meshwright.api.errors import ApiError, bad_request, not_found
 from meshwright.api.operator import serve_operation
 from meshwright.api.parsing import parse_object
-from meshwright.model.resources import Kind, ResourceKey, parse_resource_id
+from meshwright.meshes import Meshes
+from meshwright.model.resources import Kind, ResourceId, parse_resource_id
 
 SCOPES: Final = (Kind.MESH, Kind.VIRTUAL_NODE, Kind.VIRTUAL_GATEWAY)
 
@@ -38,12 +39,12 @@ class TokenApi:
 
     Args:
         tokens: Issues and revokes them.
-        account_id: The owner of meshes that a scope names without one.
+        meshes: Tell whom meshes are shared with.
     """
 
-    def __init__(self, tokens: Tokens, *, account_id: str) -> None:
+    def __init__(self, tokens: Tokens, meshes: Meshes) -> None:
         self._tokens = tokens
-        self._account_id = account_id
+        self._meshes = meshes
 
     def routes(self) -> list[Route]:
         """The routes to be served before those of App Mesh's API."""
@@ -59,22 +60,27 @@ class TokenApi:
     async def _list(self, request: Request) -> dict[str, Any]:
         caller = caller_of(request)
         records = await run_in_threadpool(self._tokens.list_records)
-        return {"tokens": [asdict(each) for each in records if caller.may_see(_scope(each).mesh)]}
+        return {"tokens": [asdict(each) for each in records if self._may_see(caller, each)]}
+
+    def _may_see(self, caller: Caller, record: TokenRecord) -> bool:
+        mesh = _scope(record).key.mesh
+        return caller.may_see(mesh, self._meshes.graph(mesh).shared_with)
 
     async def _issue(self, request: Request) -> dict[str, Any]:
         body = await _read(request, {"for", "seconds"})
+        caller = caller_of(request)
         try:
-            scope = parse_resource_id(str(body.get("for")), account_id=self._account_id)
+            scope = parse_resource_id(str(body.get("for")), account_id=caller.account_id)
         except ValueError as error:
             raise bad_request(f"for: {error}") from None
-        if scope.kind not in SCOPES:
+        if scope.key.kind not in SCOPES:
             raise bad_request(
-                f"for: {scope.path!r} gets no configuration: expected a virtual node, a virtual "
-                "gateway or a mesh"
+                f"for: {scope.key.path!r} gets no configuration: expected a virtual node, a "
+                "virtual gateway or a mesh"
             )
         seconds = _parse_seconds("seconds", body.get("seconds"))
-        caller = caller_of(request)
-        _require_permitted(caller, "IssueToken", scope)
+        self._require_permitted(caller, "IssueToken", scope)
+        scope = self._require_owned(caller, scope)
         token, record = await run_in_threadpool(self._tokens.issue, scope, seconds=seconds)
         _log.info("token_issued", **asdict(record), **caller.facts)
         return {"token": token, **asdict(record)}
@@ -86,7 +92,7 @@ class TokenApi:
         except TokenError as error:
             caller.require_write("RevokeToken")
             raise not_found(str(error)) from None
-        _require_permitted(caller, "RevokeToken", _scope(record))
+        self._require_permitted(caller, "RevokeToken", _scope(record))
         await run_in_threadpool(self._tokens.revoke, record)
         _log.info("token_revoked", token_id=record.token_id, scope=record.scope, **caller.facts)
         return asdict(record) | {"revoked": True}
@@ -101,6 +107,30 @@ class TokenApi:
         key_id = await run_in_threadpool(self._tokens.rotate, overlap_seconds=seconds)
         _log.info("token_keys_rotated", key_id=key_id, overlap_seconds=seconds, **caller.facts)
         return {"keyId": key_id, "overlapSeconds": seconds}
+
+    def _require_permitted(self, caller: Caller, doing: str, scope: ResourceId) -> None:
+        """Check that the caller may write to a scope's mesh, and acts for the scope's account."""
+        mesh = scope.key.mesh
+        caller.require_mesh(doing, mesh, self._meshes.graph(mesh).shared_with)
+        caller.require_write(doing)
+        caller.require_account(doing, scope.account_id)
+
+    def _require_owned(self, caller: Caller, scope: ResourceId) -> ResourceId:
+        """The scope, of the account that the resource is of.
+
+        Raises:
+            ApiError: The caller's account does not own the resource.
+        """
+        key = scope.key
+        owner = self._meshes.find_owner(key)
+        if key.kind is Kind.MESH or owner is None:
+            return scope
+        if caller.key is not None and owner != scope.account_id:
+            raise ApiError(
+                "ForbiddenException",
+                f"for: {key} is account {owner}'s: only that account can have tokens for it",
+            )
+        return ResourceId(owner, key)
 
 
 async def _read(request: Request, known: set[str]) -> dict[str, Any]:
@@ -120,10 +150,5 @@ def _parse_seconds(name: str, value: object, *, least: float = 1) -> float | Non
     return float(str(value))
 
 
-def _scope(record: TokenRecord) -> ResourceKey:
+def _scope(record: TokenRecord) -> ResourceId:
     return parse_resource_id(record.scope, account_id="")
-
-
-def _require_permitted(caller: Caller, doing: str, scope: ResourceKey) -> None:
-    caller.require_mesh(doing, scope.mesh)
-    caller.require_write(doing)

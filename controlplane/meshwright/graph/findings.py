@@ -44,6 +44,17 @@ def find_problems(graph: Graph) -> list[Finding]:
 
 
 def _problems_of(graph: Graph, resource: Resource) -> Iterator[Finding]:
+    if not graph.admits(resource.resource_owner):
+        yield Finding(
+            resource.arn,
+            "OwnerNotAdmitted",
+            "",
+            f"{resource.key} belongs to account {resource.resource_owner}, and mesh "
+            f"{resource.key.mesh.name!r} is not shared with that account (any more), so its "
+            "proxies get no configuration and nobody can change it",
+            f"delete it, or share the mesh: meshwright mesh share {resource.key.mesh.name} "
+            f"{resource.resource_owner}",
+        )
     match resource.key.kind:
         case Kind.VIRTUAL_NODE:
             yield from _missing_backends(graph, resource)

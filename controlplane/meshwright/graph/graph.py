@@ -88,6 +88,15 @@ class Graph:
         """The mesh itself, or None where it does not exist (any more)."""
         return self.resources.get(mesh_resource_key(self.head.mesh))
 
+    @property
+    def shared_with(self) -> Sequence[str]:
+        """The accounts that the mesh is shared with."""
+        return self.mesh.shared_with if self.mesh is not None else ()
+
+    def admits(self, account_id: str) -> bool:
+        """Whether the mesh is an account's own, or shared with it."""
+        return account_id == self.head.mesh.owner or account_id in self.shared_with
+
     def find(self, kind: Kind, name: str, parent: str = "") -> Resource | None:
         """The resource of a kind and name in this mesh, or None."""
         return self.resources.get(ResourceKey(self.head.mesh, kind, name, parent))

@@ -57,6 +57,14 @@ _PARENTS: Final[Mapping[Kind, Kind | None]] = {
 }
 
 
+_ACCOUNT_ID: Final = re.compile(r"[0-9]{12}")
+
+
+def is_account_id(text: str) -> bool:
+    """Whether a text is the 12 digits of an account."""
+    return _ACCOUNT_ID.fullmatch(text) is not None
+
+
 class MeshKey(NamedTuple):
     """A mesh: its owner's account id and its name."""
 
@@ -115,48 +123,94 @@ def key_from_names(mesh: MeshKey, kind: Kind, names: Mapping[str, Any]) -> Resou
     return ResourceKey(mesh, kind, names[kind.name_member], parent)
 
 
-def build_arn(key: ResourceKey, *, region: str) -> str:
-    """The ARN of a resource, in the partition `aws`, with its mesh's owner as the account."""
-    return f"arn:aws:appmesh:{region}:{key.mesh.owner}:{key.path}"
+def build_arn(key: ResourceKey, *, region: str, account_id: str | None = None) -> str:
+    """The ARN of a resource, in the partition `aws`.
+
+    What another account has in a shared mesh is
+    `arn:aws:appmesh:REGION:ACCOUNT:mesh/MESH@OWNER/...`, as in App Mesh (its user guide of the
+    Preview Channel, "Working with shared meshes").
+
+    Args:
+        key: What names it.
+        region: Its region.
+        account_id: The account that owns it; the mesh's owner without one.
+    """
+    owner, name = key.mesh
+    account = account_id or owner
+    path = key.path
+    if account != owner:
+        path = f"mesh/{name}@{owner}" + path.removeprefix(f"mesh/{name}")
+    return f"arn:aws:appmesh:{region}:{account}:{path}"
 
 
+_MESH = r"(?P<mesh>[^/]+?)(?:@(?P<owner>[0-9]{12}))?"
+_MESH_ID = re.compile(_MESH)
 _PATH = re.compile(
-    r"mesh/(?P<mesh>[^/]+)"
+    rf"mesh/{_MESH}"
     r"(?:/(?P<kind>virtualNode|virtualService|virtualRouter|virtualGateway)/(?P<name>[^/]+)"
     r"(?:/(?P<child>route|gatewayRoute)/(?P<child_name>[^/]+))?)?"
 )
-_ARN = re.compile(r"arn:[^:]+:appmesh:[^:]*:(?P<owner>[^:]*):(?P<path>.+)")
+_ARN = re.compile(r"arn:[^:]+:appmesh:[^:]*:(?P<account>[^:]*):(?P<path>.+)")
 
 
-def parse_resource_id(text: str, *, account_id: str) -> ResourceKey:
+class ResourceId(NamedTuple):
+    """What an ARN says: the account that owns the resource, and what names it."""
+
+    account_id: str
+    key: ResourceKey
+
+
+def parse_resource_id(text: str, *, account_id: str) -> ResourceId:
     """Read an ARN or its `mesh/...` suffix, as proxies and tag operations give them.
 
     Args:
         text: `arn:aws:appmesh:REGION:ACCOUNT:mesh/demo/virtualNode/front` or
-            `mesh/demo/virtualNode/front`.
-        account_id: The owner to assume where the text names none.
+            `mesh/demo/virtualNode/front`; `demo@OWNER` where the mesh is of another account.
+        account_id: The account to assume where the text names none.
 
     Raises:
         ValueError: The text names no App Mesh resource.
     """
     arn = _ARN.fullmatch(text)
-    owner = arn["owner"] if arn else account_id
+    account = arn["account"] if arn else account_id
     path = _PATH.fullmatch(arn["path"] if arn else text)
     if path is None:
         raise ValueError(
             f"{text!r} is no App Mesh resource: expected an ARN such as "
             f"arn:aws:appmesh:REGION:ACCOUNT:mesh/MESH/virtualNode/NAME, or the part from mesh/ on"
         )
-    mesh = MeshKey(owner, path["mesh"])
+    mesh = MeshKey(path["owner"] or account, path["mesh"])
     if path["kind"] is None:
-        return mesh_resource_key(mesh)
+        return ResourceId(account, mesh_resource_key(mesh))
     key = ResourceKey(mesh, Kind(path["kind"]), path["name"])
     if path["child"] is None:
-        return key
+        return ResourceId(account, key)
     child = ResourceKey(mesh, Kind(path["child"]), path["child_name"], parent=key.name)
     if child.kind.parent is not key.kind:
         raise ValueError(f"{text!r} is no App Mesh resource: a {key.kind.label} has no {child}")
-    return child
+    return ResourceId(account, child)
+
+
+def parse_resource_key(text: str, *, account_id: str) -> ResourceKey:
+    """The key of what `parse_resource_id` reads, whoever owns it.
+
+    Raises:
+        ValueError: The text names no App Mesh resource.
+    """
+    return parse_resource_id(text, account_id=account_id).key
+
+
+def parse_mesh_id(text: str, *, account_id: str) -> MeshKey:
+    """A mesh from its name, or `NAME@OWNER` where it is of another account than `account_id`."""
+    match = _MESH_ID.fullmatch(text)
+    if match is None:
+        return MeshKey(account_id, text)
+    return MeshKey(match["owner"] or account_id, match["mesh"])
+
+
+def render_mesh_id(mesh: MeshKey, *, account_id: str) -> str:
+    """What `parse_mesh_id` reads."""
+    return mesh.name if mesh.owner == account_id else f"{mesh.name}@{mesh.owner}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +227,7 @@ class Resource:
         last_updated_at: Seconds since the epoch.
         resource_owner: The account that made it.
         tags: Key and value pairs, in the order that the user gave.
+        shared_with: The other accounts that may use a mesh, in order; of no other kind.
     """
 
     key: ResourceKey
@@ -184,3 +239,4 @@ class Resource:
     last_updated_at: float
     resource_owner: str
     tags: tuple[tuple[str, str], ...] = ()
+    shared_with: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -130,6 +131,18 @@ class Connection:
         flags = {"recursive": str(recursive).lower(), "dryRun": str(dry_run).lower()}
         return self._call("DELETE", f"{_mesh_path(mesh)}?{urlencode(flags)}")
 
+    def list_shares(self, mesh: str) -> dict[str, Any]:
+        """The accounts that a mesh is shared with, or that have something in it still."""
+        return self._call("GET", f"{_mesh_path(mesh)}/shares")
+
+    def share(self, mesh: str, account: str) -> dict[str, Any]:
+        """Share a mesh with an account; its shares then."""
+        return self._call("PUT", f"{_mesh_path(mesh)}/shares/{quote(account, safe='')}")
+
+    def unshare(self, mesh: str, account: str) -> dict[str, Any]:
+        """Share a mesh with an account no longer; its shares then."""
+        return self._call("DELETE", f"{_mesh_path(mesh)}/shares/{quote(account, safe='')}")
+
     def list_tokens(self) -> list[dict[str, Any]]:
         """The tokens of proxies, without the tokens themselves."""
         return self._call("GET", "/meshwright/v1/tokens")["tokens"]
@@ -155,6 +168,8 @@ class Connection:
             data=None if body is None else json.dumps(body).encode(),
             headers={} if body is None else {"content-type": "application/json"},
         )
+        # Signed with the rest, so that two equal requests within a second are no replay.
+        request.headers["amz-sdk-invocation-id"] = str(uuid.uuid4())
         if self.credentials is not None:
             SigV4Auth(self.credentials, "appmesh", self.region).add_auth(request)
         # A path is a choice that the type stubs leave out.

@@ -26,6 +26,7 @@ from meshwright.operator.files import Source, find_foreign_values, read_files, r
 from meshwright.operator.tables import (
     MESH_COLUMNS,
     PROXY_COLUMNS,
+    SHARE_COLUMNS,
     Row,
     build_table,
     describe_rejection,
@@ -34,6 +35,7 @@ from meshwright.operator.tables import (
     print_rows,
     proxy_name,
     proxy_row,
+    share_row,
 )
 from meshwright.operator.tree import render_tree
 from meshwright.operator.waiting import wait_for_revision
@@ -42,7 +44,7 @@ _WATCH_SECONDS: Final = 1.0
 
 mesh_app = typer.Typer(
     name="mesh",
-    help="List, show, export, apply and delete the meshes of a running control plane.\n\n"
+    help="List, show, export, apply, delete and share the meshes of a running control plane.\n\n"
     "Exit codes: 0 done; 1 refused, with every reason; 2 it could not even be asked.",
     no_args_is_help=True,
 )
@@ -57,7 +59,15 @@ Endpoint = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The mesh's name.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The mesh's name; NAME@OWNER where another account shares it."
+    ),
+]
+Account = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="The 12 digits of the other account.")
+]
 
 
 @contextmanager
@@ -249,6 +259,47 @@ def _ask(plan: dict[str, Any]) -> None:
     what = f" with the {inside} resources in it" if inside else ""
     if not typer.confirm(f"Delete mesh {plan['mesh']}{what}?"):
         raise CommandError("nothing was deleted", REFUSED)
+
+
+@mesh_app.command("share")
+def share_command(name: Name, account: Account, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
+    """Let another account make resources in a mesh of yours, and connect proxies as them.
+
+    What it makes is its own: nobody else changes it, and only you, the mesh's owner, may delete it
+    as well. It sees the whole mesh, as meshOwner with your account, and changes nothing of yours.
+    """
+    with talking(endpoint) as connection:
+        connection.share(name, account)
+    typer.echo(f"mesh {name} is shared with account {account}", err=True)
+
+
+@mesh_app.command("unshare")
+def unshare_command(name: Name, account: Account, endpoint: Endpoint = DEFAULT_ENDPOINT) -> None:
+    """Take a mesh of yours away from an account: at once, for its keys and for its proxies.
+
+    What it has made stays in the mesh until you delete it.
+    """
+    with talking(endpoint) as connection:
+        shares = connection.unshare(name, account)["shares"]
+    left = next((each["resources"] for each in shares if each["account"] == account), 0)
+    stay = f"; {left} of its resources stay in it, without configuration" if left else ""
+    typer.echo(f"mesh {name} is not shared with account {account}{stay}", err=True)
+
+
+@mesh_app.command("shares")
+def shares_command(
+    name: Name, endpoint: Endpoint = DEFAULT_ENDPOINT, as_json: AsJson = False
+) -> None:
+    """List the accounts that a mesh of yours is shared with, and those that left something in it.
+
+    In a pipe there is a line for each, tab-separated and without headings.
+    """
+    with talking(endpoint) as connection:
+        answer = connection.list_shares(name)
+    if as_json:
+        print_json(answer)
+    else:
+        print_rows(SHARE_COLUMNS, [share_row(each) for each in answer["shares"]])
 
 
 def status_command(

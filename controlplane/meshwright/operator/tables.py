@@ -56,6 +56,15 @@ def mesh_row(mesh: Mapping[str, Any]) -> Row:
     return [mesh["mesh"], *map(str, cells), str(mesh["proxies"])]
 
 
+SHARE_COLUMNS = ("ACCOUNT", "STATE", "RESOURCES")
+
+
+def share_row(share: Mapping[str, Any]) -> Row:
+    """An account as `shares` shows it, in the order of `SHARE_COLUMNS`."""
+    state = "shared" if share["shared"] else "not shared"
+    return [share["account"], state, str(share["resources"])]
+
+
 PROXY_COLUMNS = ("MESH", "PROXY", "PEER", "ENVOY", "CONNECTED", "REVISION", "BEHIND", "REJECTION")
 
 

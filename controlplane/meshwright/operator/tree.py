@@ -21,7 +21,7 @@ def render_tree(description: Mapping[str, Any]) -> Iterator[str]:
     Args:
         description: What the control plane answers about a mesh's resources.
     """
-    root = _Mesh(description["resources"]).root(description)
+    root = _Mesh(description["resources"], description["owner"]).root(description)
     yield root.label
     yield from _draw(root.twigs, "")
 
@@ -36,7 +36,8 @@ def _draw(branches: Sequence[Branch], indent: str) -> Iterator[str]:
 class _Mesh:
     """Looks resources up while the tree grows, and remembers which are in it."""
 
-    def __init__(self, resources: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, resources: Sequence[Mapping[str, Any]], owner: str) -> None:
+        self._owner = owner
         self._resources = {(each["kind"], _names(each)): each for each in resources}
         self._shown: set[tuple[str, str]] = set()
 
@@ -48,7 +49,11 @@ class _Mesh:
         # What no service leads to stands by itself at the end, so that nothing is left out.
         twigs += [self._router(name) for name in self._left("virtualRouter")]
         twigs += [self._node(name) for name in self._left("virtualNode")]
-        return Branch(f"mesh {description['mesh']}  revision {description['revision']}", twigs)
+        accounts = ", ".join(description["shared_with"])
+        shared = f"  shared with {accounts}" if accounts else ""
+        return Branch(
+            f"mesh {description['mesh']}  revision {description['revision']}{shared}", twigs
+        )
 
     def _names_of(self, kind: str) -> list[str]:
         return [name for each, name in self._resources if each == kind]
@@ -61,9 +66,11 @@ class _Mesh:
         return self._resources[kind, name]["document"].get("spec", {})
 
     def _label(self, words: str, kind: str, name: str, *more: str) -> str:
-        version = f"v{self._resources[kind, name]['version']}"
+        resource = self._resources[kind, name]
+        version = f"v{resource['version']}"
+        owner = "" if resource["owner"] == self._owner else f"of {resource['owner']}"
         shown = name.rpartition("/")[2]
-        return "  ".join([f"{words} {shown}", version, *(each for each in more if each)])
+        return "  ".join([f"{words} {shown}", version, *(each for each in (owner, *more) if each)])
 
     def _service(self, name: str) -> Branch:
         provider = self._spec("virtualService", name).get("provider", {})

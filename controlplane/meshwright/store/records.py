@@ -12,20 +12,19 @@ from meshwright.model.resources import Resource, ResourceKey
 
 def render_record(resource: Resource) -> str:
     """A resource as compact JSON text; its key is kept beside it by the engine."""
-    return json.dumps(
-        {
-            "arn": resource.arn,
-            "spec": resource.spec,
-            "uid": resource.uid,
-            "version": resource.version,
-            "createdAt": resource.created_at,
-            "lastUpdatedAt": resource.last_updated_at,
-            "resourceOwner": resource.resource_owner,
-            "tags": resource.tags,
-        },
-        separators=(",", ":"),
-        ensure_ascii=False,
-    )
+    record: dict[str, Any] = {
+        "arn": resource.arn,
+        "spec": resource.spec,
+        "uid": resource.uid,
+        "version": resource.version,
+        "createdAt": resource.created_at,
+        "lastUpdatedAt": resource.last_updated_at,
+        "resourceOwner": resource.resource_owner,
+        "tags": resource.tags,
+    }
+    if resource.shared_with:
+        record["sharedWith"] = resource.shared_with
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
 
 
 def parse_record(key: ResourceKey, text: str) -> Resource:
@@ -45,5 +44,7 @@ def parse_record_object(key: ResourceKey, record: Mapping[str, Any]) -> Resource
         last_updated_at=record["lastUpdatedAt"],
         resource_owner=record["resourceOwner"],
     )
-    tags = record["tags"]
-    return replace(resource, tags=tuple((tag[0], tag[1]) for tag in tags)) if tags else resource
+    tags, shared_with = record["tags"], record.get("sharedWith")
+    if tags:
+        resource = replace(resource, tags=tuple((tag[0], tag[1]) for tag in tags))
+    return replace(resource, shared_with=tuple(shared_with)) if shared_with else resource

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, cast
 
-from meshwright.model.resources import ResourceKey, parse_resource_id
+from meshwright.model.resources import ResourceKey, parse_resource_key
 
 METADATA_KEY: Final = "meshwright"
 
@@ -68,7 +68,7 @@ def parse_proxy(node_id: str, metadata: Mapping[str, Any], *, account_id: str) -
     Raises:
         ValueError: The id or the metadata can't be read; the message says what was expected.
     """
-    key = parse_resource_id(node_id, account_id=account_id)
+    key = parse_resource_key(node_id, account_id=account_id)
     said = metadata.get(METADATA_KEY, {})
     if not isinstance(said, Mapping):
         message = f"node metadata {METADATA_KEY!r} must be an object, got {said!r}"

@@ -165,11 +165,12 @@ class Distribution:
         dirty, self._dirty, self._behind = self._dirty, set(), set()
         for key in dirty:
             self._snapshots.pop(key, None)
-            if key in self._graph(key.mesh).resources:
+            fault = _find_fault(self._graph(key.mesh), key)
+            if fault is None:
                 self._offer(self._connections.get(key, []))
             else:
                 for connection in list(self._connections.get(key, [])):
-                    connection.close(f"{key} was deleted from mesh {key.mesh.name!r}")
+                    connection.close(fault)
 
     def _graph(self, mesh: MeshKey) -> Graph:
         """The mesh as far as it has been distributed."""
@@ -228,6 +229,9 @@ class Distribution:
         resource = graph.resources.get(proxy.key)
         if resource is None or proxy.key.kind not in PROXY_KINDS:
             raise UnknownProxyError(_explain_unknown(graph, proxy.key))
+        fault = _find_fault(graph, proxy.key)
+        if fault is not None:
+            raise UnknownProxyError(fault)
         snapshot, record = self._snapshot(proxy), self._records.arrive(proxy)
         connection = Connection(
             proxy=proxy,
@@ -344,6 +348,19 @@ class Distribution:
             "acknowledged_at": connection.acknowledged_at,
             "rejection": rejection,
         }
+
+
+def _find_fault(graph: Graph, key: ResourceKey) -> str | None:
+    """Why a virtual node or gateway gets no configuration (any more); None where it does."""
+    resource = graph.resources.get(key)
+    if resource is None:
+        return f"{key} was deleted from mesh {key.mesh.name!r}"
+    if not graph.admits(resource.resource_owner):
+        return (
+            f"{key} is account {resource.resource_owner}'s, and mesh {key.mesh.name!r} is not "
+            "shared with that account any more"
+        )
+    return None
 
 
 def _explain_unknown(graph: Graph, key: ResourceKey) -> str:

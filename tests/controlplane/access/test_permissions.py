@@ -9,7 +9,7 @@ import pytest
 
 from meshwright.access.errors import AccessError
 from meshwright.access.keys import AccessKey
-from meshwright.access.permissions import Caller, is_read
+from meshwright.access.permissions import Caller, find_mesh, is_read
 from meshwright.model.resources import MeshKey
 from meshwright.model.service import load_service_model
 
@@ -19,10 +19,15 @@ READER = replace(WRITER, access="read")
 ARN = f"arn:aws:appmesh:eu-west-1:{ACCOUNT}:mesh/demo/virtualNode/front"
 
 
-def is_permitted(key: AccessKey | None, operation: str, **parameters: Any) -> bool:
+OTHER_ACCOUNT = "999999999999"
+
+
+def is_permitted(
+    key: AccessKey | None, operation: str, *, shared_with: tuple[str, ...] = (), **parameters: Any
+) -> bool:
     """Whether a caller with a key may carry out an operation."""
     try:
-        Caller(ACCOUNT, key).require(operation, parameters)
+        Caller(ACCOUNT, key).require(operation, find_mesh(parameters, ACCOUNT), shared_with)
     except AccessError as error:
         return error.code != "AccessDeniedException"
     return True
@@ -70,12 +75,31 @@ def test_a_reader_may_not_tag():
 
 
 def test_a_mesh_of_another_account_is_out_of_reach():
-    assert not is_permitted(WRITER, "DescribeMesh", meshName="demo", meshOwner="999999999999")
+    assert not is_permitted(WRITER, "DescribeMesh", meshName="demo", meshOwner=OTHER_ACCOUNT)
 
 
 def test_a_mesh_of_another_account_is_not_seen():
-    assert not Caller(ACCOUNT, WRITER).may_see(MeshKey("999999999999", "demo"))
+    assert not Caller(ACCOUNT, WRITER).may_see(MeshKey(OTHER_ACCOUNT, "demo"), ())
+
+
+@pytest.mark.parametrize(
+    ("key", "operation", "name", "shared_with", "permitted"),
+    [
+        (WRITER, "CreateRoute", "demo", (ACCOUNT,), True),
+        (WRITER, "DescribeRoute", "demo", ("333333333333",), False),
+        (WRITER, "DescribeRoute", "other", (ACCOUNT,), False),
+        (READER, "DescribeRoute", "demo", (ACCOUNT,), True),
+        (READER, "CreateRoute", "demo", (ACCOUNT,), False),
+    ],
+    ids=["a writer", "another account's", "another mesh", "a reader", "a reader's write"],
+)
+def test_a_shared_mesh_is_within_reach_as_far_as_the_key_goes(
+    key: AccessKey, operation: str, name: str, shared_with: tuple[str, ...], permitted: bool
+):
+    names = {"meshName": name, "meshOwner": OTHER_ACCOUNT}
+
+    assert is_permitted(key, operation, shared_with=shared_with, **names) is permitted
 
 
 def test_without_keys_everything_is_permitted():
-    assert is_permitted(None, "DeleteMesh", meshName="any", meshOwner="999999999999")
+    assert is_permitted(None, "DeleteMesh", meshName="any", meshOwner=OTHER_ACCOUNT)

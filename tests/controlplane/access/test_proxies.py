@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +16,9 @@ import trustme
 from meshwright.access.errors import AccessSettingsError
 from meshwright.access.gates import CertificateGate
 from meshwright.access.proxies import ProxySettings, read_identities
-from meshwright.model.resources import parse_resource_id
+from meshwright.meshes import Meshes
+from meshwright.model.resources import Kind, parse_resource_key
+from meshwright.store import Change, open_store
 from meshwright.xds.admission import Credentials, NotAdmittedError
 from pytest_meshwright.waiting import wait_until
 from tests.certificates import ONE_DAY, Pair, issue_for_uris
@@ -29,8 +33,10 @@ from tests.controlplane.access.ads import (
     tls_flags,
 )
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
+from tests.controlplane.meshes import DEMO, build_resource, node_spec
 
 ACCOUNT: Final = "000000000000"
+PARTICIPANT: Final = "222222222222"
 
 
 def issue(*uris: str, by: trustme.CA = AUTHORITY, expires_in: timedelta = ONE_DAY) -> Pair:
@@ -125,23 +131,49 @@ def test_new_authorities_are_taken_over(server: Server, folder: Path):
         ("spiffe://example.com/ns/shop/sa/front", False),
     ],
 )
-def test_an_ids_path_names_the_resource(spiffe_id: str, is_admitted: bool):
-    assert admits(CertificateGate(ACCOUNT), spiffe_id) == is_admitted
+def test_an_ids_path_names_the_resource(spiffe_id: str, is_admitted: bool, meshes: Meshes):
+    assert admits(CertificateGate(ACCOUNT, meshes), spiffe_id) == is_admitted
 
 
-def test_with_a_mapping_nothing_else_tells_the_resource(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("spiffe_id", "is_admitted"),
+    [
+        (f"spiffe://example.com/{PARTICIPANT}/mesh/demo@{ACCOUNT}/virtualNode/front", True),
+        (f"spiffe://example.com/333333333333/mesh/demo@{ACCOUNT}/virtualNode/front", False),
+        (f"spiffe://example.com/{FRONT}", False),
+    ],
+    ids=["the participant", "another account", "the mesh's owner"],
+)
+def test_in_a_shared_mesh_an_id_names_the_account_too(
+    spiffe_id: str, is_admitted: bool, meshes: Meshes
+):
+    front = build_resource(Kind.VIRTUAL_NODE, "front", node_spec("front"))
+    front = replace(front, resource_owner=PARTICIPANT)
+    meshes.commit(meshes.graph(DEMO), [Change(front.key, front)], committed_at=1.0)
+
+    assert admits(CertificateGate(ACCOUNT, meshes), spiffe_id) == is_admitted
+
+
+def test_with_a_mapping_nothing_else_tells_the_resource(tmp_path: Path, meshes: Meshes):
     mapping = tmp_path / "identities.yaml"
     mapping.write_text(f"spiffe://example.com/ns/shop/sa/front: {FRONT}\n")
-    gate = CertificateGate(ACCOUNT, read_identities(mapping, ACCOUNT))
+    gate = CertificateGate(ACCOUNT, meshes, read_identities(mapping, ACCOUNT))
 
     assert admits(gate, "spiffe://example.com/ns/shop/sa/front")
     assert not admits(gate, f"spiffe://example.com/{FRONT}")
 
 
+@pytest.fixture
+def meshes(tmp_path: Path) -> Iterator[Meshes]:
+    """The meshes of a new store."""
+    with closing(open_store(f"sqlite:///{tmp_path}/mesh.db")) as store:
+        yield Meshes(store)
+
+
 def admits(gate: Any, spiffe_id: str) -> bool:
     """Whether the gate lets a proxy of that id in for `front`."""
     try:
-        gate.admit(Credentials(spiffe_id), parse_resource_id(FRONT, account_id=ACCOUNT))
+        gate.admit(Credentials(spiffe_id), parse_resource_key(FRONT, account_id=ACCOUNT))
     except NotAdmittedError:
         return False
     return True

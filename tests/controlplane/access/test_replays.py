@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -61,6 +62,13 @@ def test_another_write_has_another_signature():
     answer(spent, claim_of(1))
 
     answer(spent, claim_of(2))
+
+
+def test_another_key_with_the_same_secret_may_sign_the_same():
+    spent = SpentSignatures()
+    answer(spent, claim_of())
+
+    answer(spent, replace(claim_of(), access_key_id="ANOTHER"))
 
 
 def test_a_signature_is_remembered_as_long_as_it_is_good():

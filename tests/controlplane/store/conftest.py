@@ -1,9 +1,8 @@
-"""The stores under test, new and empty, of each engine in turn; and DynamoDB Local."""
+"""The stores under test, new and empty, of each engine in turn."""
 
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,22 +15,9 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from meshwright.store import Store, open_store
 from meshwright.store.dynamodb import DynamoDbStore
-from tests.controlplane.store.dynamodb_local import run_dynamodb_local
-from tools.dev.dynamodb_local import find_dynamodb_local
-from tools.dev.paths import is_ci
+from tests.controlplane.conftest import name_table
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def dynamodb_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a DynamoDB Local of this process's own."""
-    folder = find_dynamodb_local()
-    if folder is None:
-        text = "there is no DynamoDB Local; ./dev setup --only dynamodb fetches it"
-        pytest.fail(text) if is_ci() else pytest.skip(text)
-    with run_dynamodb_local(folder, tmp_path_factory.mktemp("dynamodb-local")) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture(scope="session")
@@ -45,29 +31,10 @@ def moto_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials of AWS in the environment; DynamoDB Local takes any of letters and digits."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "meshwright")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "meshwright")
-
-
-@pytest.fixture
-def new_table(dynamodb_endpoint: str, credentials: None) -> Callable[[], str]:
-    """Makes URLs of stores in tables of DynamoDB Local that do not exist yet."""
-    del credentials
-    return lambda: _name_table(dynamodb_endpoint)
-
-
-@pytest.fixture
 def new_moto_table(moto_endpoint: str, credentials: None) -> Callable[[], str]:
     """Makes URLs of stores in tables of moto's that do not exist yet."""
     del credentials
-    return lambda: _name_table(moto_endpoint)
-
-
-def _name_table(endpoint: str) -> str:
-    table = f"store-{os.getpid()}-{next(_numbers)}"
-    return f"dynamodb://{table}?region=us-east-1&endpoint={endpoint}"
+    return lambda: name_table(moto_endpoint)
 
 
 @pytest.fixture(params=["sqlite", "dynamodb", "moto"])

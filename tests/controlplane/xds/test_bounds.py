@@ -7,12 +7,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from meshwright.model.resources import parse_resource_id
+from meshwright.model.resources import parse_resource_key
 from meshwright.xds.bounds import Bounds, TurnedAwayError, Turnstile
 from meshwright.xds.server import plan_handover
 
-FRONT = parse_resource_id("mesh/demo/virtualNode/front", account_id="000000000000")
-BACK = parse_resource_id("mesh/demo/virtualNode/back", account_id="000000000000")
+FRONT = parse_resource_key("mesh/demo/virtualNode/front", account_id="000000000000")
+BACK = parse_resource_key("mesh/demo/virtualNode/back", account_id="000000000000")
 
 
 class Clock:
