@@ -8,6 +8,7 @@ asked again with growing pauses until the patience ends; cancelling ends the pau
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore import xform_name
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import create_credential_resolver
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -113,15 +115,48 @@ class Api:
         Raises:
             ApiError: The API refused, or could not be reached for as long as the patience lasts.
         """
+
+        def attempt() -> dict[str, Any]:
+            method = getattr(self._client(), xform_name(operation))
+            return cast("dict[str, Any]", method(**parameters))
+
+        return await self._run(
+            operation, attempt, BUSY | also_busy, patience or self._patience, on_wait
+        )
+
+    async def ask_operator(
+        self, path: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Ask for what is beside App Mesh's API, for instance a mesh's status.
+
+        Args:
+            path: The path below `/meshwright/v1/`.
+            body: The question, which is then posted.
+
+        Raises:
+            ApiError: The control plane refused, or could not be reached.
+        """
+        return await self._run(
+            path, lambda: self._ask(path, body), BUSY, self._patience, on_wait=None
+        )
+
+    async def _run(
+        self,
+        operation: str,
+        attempt: Callable[[], dict[str, Any]],
+        busy: frozenset[str],
+        patience: float,
+        on_wait: Callable[[str], None] | None,
+    ) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
 
         def tell(reason: str) -> None:
             if on_wait is not None:
                 loop.call_soon_threadsafe(on_wait, reason)
 
-        attempts = _Attempts(min(patience or self._patience, self._patience))
+        attempts = _Attempts(min(patience, self._patience))
         return await loop.run_in_executor(
-            self._pool, self._call, operation, dict(parameters), BUSY | also_busy, attempts, tell
+            self._pool, self._call, operation, attempt, busy, attempts, tell
         )
 
     def warm_up(self) -> None:
@@ -141,16 +176,15 @@ class Api:
     def _call(
         self,
         operation: str,
-        parameters: dict[str, Any],
+        attempt: Callable[[], dict[str, Any]],
         busy: frozenset[str],
         attempts: _Attempts,
         tell: Callable[[str], None],
     ) -> dict[str, Any]:
-        method = getattr(self._client(), xform_name(operation))
         told = False
         while True:
             try:
-                return cast("dict[str, Any]", method(**parameters))
+                return attempt()
             except ClientError as error:
                 failure = self._refused(error)
                 reason = failure.code
@@ -169,6 +203,30 @@ class Api:
                 tell(f"asking {self.endpoint} again for up to {attempts.patience:.0f} s: {reason}")
             if self._cancelled.wait(pause):
                 raise ApiError(f"cancelled while waiting: {failure}", "Cancelled") from None
+
+    def _ask(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        """One request to the control plane itself, signed as those of App Mesh's API are."""
+        client: Any = self._client()
+        request = AWSRequest(
+            method="GET" if body is None else "POST",
+            url=f"{self.endpoint.rstrip('/')}/meshwright/v1/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        # The client's own key, connections and authorities; botocore has no public way to them.
+        client._request_signer.sign(path, request)  # noqa: SLF001
+        answer = client._endpoint.http_session.send(request.prepare())  # noqa: SLF001
+        try:
+            content = cast("dict[str, Any]", json.loads(answer.content))
+        except ValueError:
+            content = {"message": answer.text}
+        if answer.status_code == 200:
+            return content
+        error = {"Code": content.get("__type", "400"), "Message": content.get("message", "")}
+        if answer.status_code == 404:
+            error["Code"] = "NotFoundException"
+        metadata = {"HTTPStatusCode": answer.status_code}
+        raise ClientError({"Error": error, "ResponseMetadata": metadata}, path)  # pyright: ignore[reportArgumentType]
 
     def _client(self) -> AppMeshClient:
         """The boto3 client, made once."""

@@ -12,29 +12,32 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import grpc
 import grpc.aio
+from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime import proto
-from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2_grpc, status_pb2
 
 from pulumi_meshwright.package import package_version
 from pulumi_meshwright.provider import MeshwrightProvider
-from pulumi_meshwright.resources import ResourceError
+from pulumi_meshwright.resources import NotArrivedError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_FAILED_PRECONDITION: Final = 9  # gRPC's number
 _PARENT_CHECK = 2.0  # seconds between two looks at whether the engine still lives
 
 
 def _in_one_line(name: str) -> Any:
     """A method of the SDK's servicer that sends a `ResourceError` as it is.
 
-    The SDK sends a traceback with every error; for anything else, a defect, that is right.
+    The SDK sends a traceback with every error; for anything else, a defect, that is right. A
+    resource that was made although there is an error is sent along, for the engine's state.
     """
     method = getattr(ProviderServicer, name)
 
@@ -48,10 +51,26 @@ def _in_one_line(name: str) -> Any:
             if not isinstance(error.__context__, ResourceError):
                 raise
             message = str(error.__context__)
+            if isinstance(error.__context__, NotArrivedError):
+                details = _render_not_arrived(error.__context__)
+                context.set_trailing_metadata((("grpc-status-details-bin", details),))
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
         raise AssertionError("abort raises")
 
     return wrapper
+
+
+def _render_not_arrived(error: NotArrivedError) -> bytes:
+    """The details of an error by which the engine keeps a resource, to be seen to the next time."""
+    failed = proto.ErrorResourceInitFailed(
+        id=error.found.resource_id,
+        properties=PropertyValue.marshal_map(error.found.outputs),
+        inputs=PropertyValue.marshal_map(error.found.inputs),
+        reasons=[str(error)],
+    )
+    status = status_pb2.Status(code=_FAILED_PRECONDITION, message=str(error))
+    status.details.add().Pack(failed)
+    return status.SerializeToString()
 
 
 class MeshwrightServicer(ProviderServicer):
@@ -73,6 +92,7 @@ class MeshwrightServicer(ProviderServicer):
     Read = _in_one_line("Read")
     Update = _in_one_line("Update")
     Delete = _in_one_line("Delete")
+    Invoke = _in_one_line("Invoke")
 
 
 class _Notices:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from pulumi.provider.experimental import provider as engine
 from pulumi.provider.experimental.property_value import PropertyValue
 
-from pulumi_meshwright.api import Api
+from pulumi_meshwright.api import Api, ApiError
 from pulumi_meshwright.aws_spelling import normalize
 from pulumi_meshwright.check import Failure, check_inputs
+from pulumi_meshwright.convergence import Convergence, Status
 from pulumi_meshwright.differences import find_differences
 from pulumi_meshwright.model import InvalidIdError, Kind, find_kind, kinds
 from pulumi_meshwright.resources import (
@@ -55,6 +57,7 @@ class MeshwrightProvider(engine.Provider):
         self._notify = notify
         self._settings = Settings()
         self._api: Api | None = None
+        self._convergence = Convergence(self._read_status, self._settings.convergence_timeout)
 
     async def get_schema(self, request: engine.GetSchemaRequest) -> engine.GetSchemaResponse:
         """The package's schema as JSON."""
@@ -75,6 +78,7 @@ class MeshwrightProvider(engine.Provider):
         except ValueError as error:
             raise ResourceError(str(error)) from None
         self._api = Api(self._settings)
+        self._convergence = Convergence(self._read_status, self._settings.convergence_timeout)
         self._api.warm_up()
         return engine.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
@@ -160,16 +164,32 @@ class MeshwrightProvider(engine.Provider):
         """End all waiting for the control plane."""
         if self._api is not None:
             self._api.cancel()
+        self._convergence.cancel()
 
     def _tell(self, urn: str, message: str) -> None:
         if self._notify is not None:
             self._notify(urn, message)
 
     def _resources(self, urn: str) -> Resources:
+        return Resources(
+            self._configured(),
+            lambda reason: self._tell(urn, reason),
+            self._settings.default_tags,
+            self._convergence if self._settings.wait_for_convergence else None,
+        )
+
+    def _configured(self) -> Api:
         if self._api is None:
             raise ResourceError("the provider has not been configured yet")
-        tags = self._settings.default_tags
-        return Resources(self._api, lambda reason: self._tell(urn, reason), tags)
+        return self._api
+
+    async def _read_status(self, mesh: str) -> Status | None:
+        try:
+            return await self._configured().ask_operator(f"meshes/{quote(mesh, safe='')}/status")
+        except ApiError as error:
+            if error.code == "NotFoundException":
+                return None
+            raise
 
 
 def _kind(token: str) -> Kind:

@@ -16,6 +16,7 @@ from uuid import uuid4
 from pulumi.provider.experimental.property_value import PropertyValue
 
 from pulumi_meshwright.api import Api, ApiError
+from pulumi_meshwright.convergence import Convergence, NotConvergedError
 from pulumi_meshwright.meaning import same_meaning
 from pulumi_meshwright.values import COMPUTED, Plain, plain, plain_map, wrap, wrap_like
 
@@ -43,6 +44,9 @@ CHANGING_OUTPUTS: Final = ("version", "lastUpdatedDate")
 
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
+REVISION_HEADER: Final = "x-meshwright-revision"
+"""In what the control plane answers to a write: the mesh's revision with it."""
+
 _GONE = "NotFoundException"
 _EXISTS = "ConflictException"
 _IN_USE = "ResourceInUseException"
@@ -65,6 +69,18 @@ class Found:
     inputs: Properties
 
 
+class NotArrivedError(ResourceError):
+    """A resource that was made or changed, and proxies that don't have it.
+
+    Attributes:
+        found: The resource, which the engine has to keep in its state.
+    """
+
+    def __init__(self, text: str, found: Found) -> None:
+        super().__init__(text)
+        self.found = found
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """The resources of one control plane.
@@ -73,11 +89,13 @@ class Resources:
         api: The control plane.
         on_wait: Told why, when a request has to wait for the control plane.
         default_tags: The provider's tags for all resources.
+        convergence: Where changes are waited for until proxies have them; None where they aren't.
     """
 
     api: Api
     on_wait: Callable[[str], None] | None = None
     default_tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    convergence: Convergence | None = None
 
     async def create(self, kind: Kind, logical_name: str, inputs: Properties) -> Found:
         """Make a new resource.
@@ -87,6 +105,7 @@ class Resources:
 
         Raises:
             ResourceError: It exists already, or the API refuses it.
+            NotArrivedError: It was made, and proxies don't have it.
         """
         wanted = plain_map(inputs)
         parameters = _identity(kind, wanted) | {"spec": wanted.get("spec", {})}
@@ -100,7 +119,9 @@ class Resources:
             if error.code == _EXISTS and await self._exists(kind, wanted):
                 raise self._adoptable(kind, logical_name, wanted) from None
             raise self._failed("create", kind, wanted, error) from None
-        return _found(kind, inputs, _data(kind, answer), tags_all)
+        found = _found(kind, inputs, _data(kind, answer), tags_all)
+        await self._arrive(kind, found, _revision(answer))
+        return found
 
     async def read(self, kind: Kind, resource_id: str, state: Properties) -> Found | None:
         """The resource as it is now, or None where there is none.
@@ -135,7 +156,12 @@ class Resources:
         return _found(kind, inputs | tags, data, tags_all)
 
     async def update(self, kind: Kind, old: Properties, new: Properties) -> Found:
-        """Bring an existing resource to its new inputs; `old` is its state."""
+        """Bring an existing resource to its new inputs; `old` is its state.
+
+        Raises:
+            ResourceError: The API refuses it.
+            NotArrivedError: It was changed, and proxies don't have it.
+        """
         before, wanted = plain_map(old), plain_map(new)
         identity = _identity(kind, wanted)
         try:
@@ -151,7 +177,9 @@ class Resources:
         except ApiError as error:
             gone = error.code == _GONE and not await self._exists(kind, wanted)
             raise self._failed("update", kind, wanted, error, gone=gone) from None
-        return _found(kind, new, data, tags_all)
+        found = _found(kind, new, data, tags_all)
+        await self._arrive(kind, found, _revision(answer))
+        return found
 
     async def delete(self, kind: Kind, state: Properties) -> None:
         """Remove a resource; one that is gone already is as good as removed.
@@ -161,7 +189,7 @@ class Resources:
         """
         known = plain_map(state)
         try:
-            await self.api.call(
+            answer = await self.api.call(
                 f"Delete{kind.name}",
                 _identity(kind, known),
                 also_busy=frozenset({_IN_USE}),
@@ -171,6 +199,41 @@ class Resources:
         except ApiError as error:
             if error.code != _GONE:
                 raise self._failed("delete", kind, known, error) from None
+            return
+        if self.convergence is None:
+            return
+        data = _data(kind, answer)["metadata"]
+        try:
+            mesh = str(known.get("meshName", known.get("name")))
+            await self._wait(mesh, data, _revision(answer), without=data["arn"])
+        except NotConvergedError as error:
+            text = f"{kind.name} '{kind.render_id(dict(known))}' was deleted, but {error}"
+            raise ResourceError(text) from None
+
+    async def _arrive(self, kind: Kind, found: Found, revision: int | None) -> None:
+        """Wait until the proxies have a resource as it is now, where that is asked for."""
+        if self.convergence is None:
+            return
+        outputs = plain_map(found.outputs)
+        mesh = str(outputs.get("meshName", outputs["name"]))
+        try:
+            await self._wait(mesh, outputs, revision)
+        except NotConvergedError as error:
+            text = f"{kind.name} '{found.resource_id}' is at the control plane, but {error}"
+            raise NotArrivedError(text, found) from None
+
+    async def _wait(
+        self, mesh: str, data: Mapping[str, Any], revision: int | None, without: str = ""
+    ) -> None:
+        assert self.convergence is not None
+        if data["meshOwner"] != data["resourceOwner"]:
+            if self.on_wait is not None:
+                self.on_wait(f"the proxies of mesh '{mesh}' of another account can't be watched")
+            return
+        try:
+            await self.convergence.wait(mesh, revision, without=without, tell=self.on_wait)
+        except ApiError as error:
+            raise NotConvergedError(f"the mesh's status can't be read: {error}") from None
 
     async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return await self.api.call(operation, parameters, on_wait=self.on_wait)
@@ -290,6 +353,13 @@ def _identity(kind: Kind, inputs: Mapping[str, Plain]) -> dict[str, Any]:
     """The members of a request that say which resource is meant."""
     api_names = {name: kind.name_member if name == "name" else name for name in kind.identity}
     return {api_names[name]: inputs[name] for name in kind.identity if inputs.get(name) is not None}
+
+
+def _revision(answer: Mapping[str, Any]) -> int | None:
+    """The mesh's revision with a write in it; none of an answer to a question."""
+    headers: Mapping[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+    found = headers.get(REVISION_HEADER)
+    return None if found is None else int(found)
 
 
 def _data(kind: Kind, answer: dict[str, Any]) -> dict[str, Any]:

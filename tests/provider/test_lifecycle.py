@@ -116,3 +116,14 @@ def test_default_tags_are_merged_with_a_resource_s_own(
     stack.set_config("meshwright:defaultTags", '{"tags": {"team": "glue"}}')
     assert changes(stack.up()) == {"update": 5}
     assert tags() == [{"team": "ink"}, {"team": "glue"}]
+
+
+def test_an_update_that_waits_for_proxies_ends_where_none_is_connected(
+    stack: PulumiStack, colors: Colors
+) -> None:
+    stack.set_config("meshwright:waitForConvergence", "true")
+    assert changes(stack.up()) == {"create": 6}
+    colors.weight = 50
+
+    assert changes(stack.up()) == {"update": 1}
+    assert changes(stack.destroy()) == {"delete": 6}

@@ -3,6 +3,7 @@
 GET    /meshwright/v1/meshes                    every mesh in a line
 GET    /meshwright/v1/meshes/NAME               a mesh with all its resources, at one revision
 DELETE /meshwright/v1/meshes/NAME?recursive=... the mesh, with what is in it
+POST   /meshwright/v1/meshes/NAME/explain       {"from": ..., "url": ...}: where it goes, and why
 POST   /meshwright/v1/apply                     {"documents": [...], "prune": ..., "dryRun": ...}
 
 NAME is a mesh of the caller's account, NAME@OWNER one that another account shares with it.
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import structlog
@@ -34,16 +36,23 @@ from meshwright.graph.findings import find_problems
 from meshwright.graph.graph import Graph
 from meshwright.model.documents import CREATION_ORDER, render_document
 from meshwright.model.resources import (
+    Kind,
     MeshKey,
     Resource,
+    ResourceKey,
     is_account_id,
     mesh_resource_key,
     parse_mesh_id,
     render_mesh_id,
 )
+from meshwright.translate.explanation import explain
+from meshwright.translate.sent_requests import SentRequest, parse_request
 
 MAX_APPLY_BYTES: Final = 32 * 1024 * 1024
 """The largest batch that is read: a mesh of some ten thousand resources."""
+
+MAX_QUESTION_BYTES: Final = 64 * 1024
+"""The largest question about a request that is read."""
 
 REVISION_HEADER: Final = "x-meshwright-revision"
 
@@ -74,6 +83,9 @@ class OperatorApi:
             ),
             Route(one, serve_operation("ShowMesh", self._show), methods=["GET"]),
             Route(one, serve_operation("DeleteWholeMesh", self._delete), methods=["DELETE"]),
+            Route(
+                f"{one}/explain", serve_operation("ExplainRoute", self._explain), methods=["POST"]
+            ),
             Route("/meshwright/v1/apply", serve_operation("Apply", self._apply), methods=["POST"]),
         ]
 
@@ -118,6 +130,21 @@ class OperatorApi:
                 for resource in _in_creation_order(graph)
             ],
         }
+
+    async def _explain(self, request: Request) -> dict[str, Any]:
+        caller = caller_of(request)
+        mesh = parse_mesh_id(request.path_params["mesh"], account_id=caller.account_id)
+        graph = await self._require_mesh(caller, "ExplainRoute", mesh)
+        body = parse_object(await read_body(request, at_most=MAX_QUESTION_BYTES))
+        sent = _parse_question(body)
+        if graph.mesh is None:
+            raise no_such(mesh_resource_key(mesh))
+        node = graph.find(Kind.VIRTUAL_NODE, str(body["from"]))
+        if node is None:
+            raise no_such(ResourceKey(mesh, Kind.VIRTUAL_NODE, str(body["from"])))
+        return {"mesh": mesh.name, "revision": graph.head.revision} | asdict(
+            explain(graph, node, sent)
+        )
 
     async def _apply(self, request: Request) -> dict[str, Any]:
         body = parse_object(await read_body(request, at_most=MAX_APPLY_BYTES))
@@ -202,6 +229,25 @@ def _render_step(step: Step, account_id: str) -> dict[str, Any]:
         "before": render(step.before),
         "after": render(step.after),
     }
+
+
+def _parse_question(body: Mapping[str, Any]) -> SentRequest:
+    """The request that is asked about."""
+    unknown = body.keys() - {"from", "method", "url", "headers"}
+    if unknown:
+        raise bad_request(f"{min(unknown)}: is no field of this request")
+    for name in ("from", "url"):
+        if not isinstance(body.get(name), str):
+            raise bad_request(f"{name}: must be a string")
+    headers = json_object(body.get("headers", {}))
+    if headers is None:
+        raise bad_request("headers: must be an object of strings")
+    method = str(body.get("method", "GET"))
+    try:
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        return parse_request(method, body["url"], lines)
+    except ValueError as error:
+        raise bad_request(str(error)) from None
 
 
 def _boolean(text: str | None) -> bool | str | None:

@@ -45,11 +45,48 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """One listener of a virtual node that a request may go to.
+
+    Attributes:
+        virtual_node: The virtual node's name.
+        share: How much of such requests it gets, between 0 and 1.
+        port: The listener's port.
+        protocol: The listener's protocol.
+        tls: Whether it is spoken to over TLS.
+    """
+
+    virtual_node: str
+    share: float
+    port: int
+    protocol: str
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """The decisions about a request, in their order, and whether it gets anywhere."""
+    """The decisions about a request, in their order, and where it gets.
+
+    Attributes:
+        steps: The decisions.
+        routed: Whether it gets anywhere.
+        route: The ARN of the route that takes it; empty where none does, or where a virtual node
+            provides the virtual service.
+        targets: Who may get it; empty where it leaves the mesh, or gets nowhere.
+    """
 
     steps: tuple[Step, ...]
     routed: bool
+    route: str = ""
+    targets: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Whether a request gets anywhere, and the rule that takes it, where one does."""
+
+    routed: bool
+    rule: RoutedRequests | None = None
 
 
 def explain(graph: Graph, caller: Resource, request: SentRequest) -> Explanation:
@@ -62,32 +99,52 @@ def explain(graph: Graph, caller: Resource, request: SentRequest) -> Explanation
     """
     steps: list[Step] = []
     explain_it = _explain_connection if request.scheme == TCP else _explain_request
-    routed = explain_it(graph, caller, request, steps)
-    return Explanation(tuple(steps), routed)
+    outcome = explain_it(graph, caller, request, steps)
+    rule = outcome.rule
+    return Explanation(
+        tuple(steps),
+        outcome.routed,
+        route=rule.declared.arn if rule is not None and rule.kind else "",
+        targets=_shares(rule) if rule is not None and outcome.routed else (),
+    )
+
+
+def _shares(rule: RoutedRequests) -> tuple[Share, ...]:
+    total = sum(target.weight for target in rule.targets)
+    return tuple(
+        Share(
+            virtual_node=target.endpoint.node.key.name,
+            share=target.weight / total,
+            port=target.endpoint.port,
+            protocol=target.endpoint.protocol,
+            tls=bool(find_client_tls(target.endpoint)),
+        )
+        for target in rule.targets
+    )
 
 
 def _explain_request(
     graph: Graph, caller: Resource, request: SentRequest, steps: list[Step]
-) -> bool:
+) -> _Outcome:
     listener = listener_name("egress", "...", EGRESS_PORT)
     steps.append(Step(f"{caller.key} sends it out through its listener {listener}"))
     backends = backends_of(graph, caller)
     backend = _find_backend(backends, request)
     if backend is None:
-        return _leaves_the_mesh(graph, backends, request, steps)
+        return _Outcome(_leaves_the_mesh(graph, backends, request, steps))
     source = _backend_source(caller, backend)
     steps.append(Step(f"the host is its backend {backend.service.key}", source))
     steps.append(_provider(backend))
     rule = _find_rule(backend, request, steps)
     if rule is None:
         steps.append(Step("no route takes it: Envoy answers 404"))
-        return False
+        return _Outcome(routed=False)
     steps.extend(_timing(rule))
     if not any(target.weight for target in rule.targets):
         steps.append(Step("no target can be reached: Envoy answers 503", rule.declared.arn))
-        return False
+        return _Outcome(routed=False, rule=rule)
     steps.extend(_targets(rule))
-    return True
+    return _Outcome(routed=True, rule=rule)
 
 
 def _backend_source(caller: Resource, backend: Backend) -> str:
@@ -113,7 +170,7 @@ def _provider(backend: Backend) -> Step:
 
 def _explain_connection(
     graph: Graph, caller: Resource, request: SentRequest, steps: list[Step]
-) -> bool:
+) -> _Outcome:
     """A TCP connection says no name, unless in TLS: its port finds the backend."""
     backends = backends_of(graph, caller)
     steps.append(Step(f"{caller.key} opens it, and its proxy takes it by its port {request.port}"))
@@ -124,7 +181,7 @@ def _explain_connection(
         if tcp.port == request.port
     ]
     if not found:
-        return _leaves_as_connection(graph, request, steps)
+        return _Outcome(_leaves_as_connection(graph, request, steps))
     named = [each for each in found if each[0].service.key.name.lower() == request.host.lower()]
     names = " and ".join(str(backend.service.key) for backend, _ in found)
     if len(found) > 1:
@@ -135,7 +192,7 @@ def _explain_connection(
         steps.append(Step(text, "service_addresses in the proxy's node metadata"))
         if not named:
             steps.append(Step(f"{request.host} is none of them: it is closed"))
-            return False
+            return _Outcome(routed=False)
     backend, tcp = (named or found)[0]
     text = f"the port is that of its backend {backend.service.key}"
     steps.append(
@@ -145,11 +202,11 @@ def _explain_connection(
     return _explain_tcp_rule(tcp, steps)
 
 
-def _explain_tcp_rule(tcp: TcpPort, steps: list[Step]) -> bool:
+def _explain_tcp_rule(tcp: TcpPort, steps: list[Step]) -> _Outcome:
     rule = tcp.rule
     if rule is None:
         steps.append(Step("no route takes it: it is closed"))
-        return False
+        return _Outcome(routed=False)
     if rule.kind:
         steps.append(Step(f"{rule.declared.key} takes it ({_order(rule)})", "spec.tcpRoute.match"))
     idle = rule.rule.get("timeout", {}).get("idle")
@@ -159,9 +216,9 @@ def _explain_tcp_rule(tcp: TcpPort, steps: list[Step]) -> bool:
         steps.append(Step(f"it may idle {_duration(idle)}", "spec.tcpRoute.timeout.idle"))
     if not any(target.weight for target in rule.targets):
         steps.append(Step("no target can be reached: it is closed", rule.declared.arn))
-        return False
+        return _Outcome(routed=False, rule=rule)
     steps.extend(_targets(rule))
-    return True
+    return _Outcome(routed=True, rule=rule)
 
 
 def _leaves_as_connection(graph: Graph, request: SentRequest, steps: list[Step]) -> bool:

@@ -1,0 +1,178 @@
+"""Waiting until the proxies have what was changed: one watch for a mesh, however many changes.
+
+Each changed resource would have to wait for the same proxies, one after the other. But whoever
+waits for a revision waits for all before it, so that the newest change takes the waiting over and
+lets the earlier ones go:
+
+    create A (revision 5) ---- waits ---- relieved by B
+                 create B (revision 6) ------------------- waits until all have acknowledged 6
+
+An update so ends when its last change has arrived, and costs one wait, not one for each resource.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+_FIRST_PAUSE: Final = 0.05  # seconds; doubled each time up to the longest
+_LONGEST_PAUSE: Final = 1.0
+_MOST_NAMED: Final = 5  # proxies that a message names
+
+Status: TypeAlias = Mapping[str, Any]
+"""A mesh's status, as the control plane answers it: its revision, and its proxies."""
+
+ReadStatus: TypeAlias = Callable[[str], Awaitable[Status | None]]
+"""Asks for the status of a mesh; None where it does not exist (any more)."""
+
+
+class NotConvergedError(Exception):
+    """Proxies don't have what was changed; in one line, with their names."""
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """Who waits for a mesh.
+
+    Attributes:
+        revision: What all proxies shall have acknowledged.
+        since: The earliest revision whose rejection is to be told, of those taken over.
+        let_go: Set when a newer change has taken over, or when all waiting ends.
+    """
+
+    revision: int
+    since: int
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Convergence:
+    """The waiting for one control plane's proxies.
+
+    Args:
+        read_status: Asks for a mesh's status.
+        timeout: Seconds for which a revision is waited for at most.
+    """
+
+    def __init__(self, read_status: ReadStatus, timeout: float) -> None:
+        self._read_status = read_status
+        self._timeout = timeout
+        self._waiting: dict[str, _Waiter] = {}
+        self._cancelled = False
+
+    async def wait(
+        self,
+        mesh: str,
+        revision: int | None = None,
+        *,
+        without: str = "",
+        timeout: float | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Status | None:
+        """Wait until all connected proxies of a mesh have acknowledged a revision.
+
+        Args:
+            mesh: The mesh's name.
+            revision: The revision; None stands for the one that the mesh has now.
+            without: The ARN of a resource that was removed; its proxies have nothing to wait for.
+            timeout: Seconds, where they are not those of the settings.
+            tell: Told once who is waited for, if anybody is.
+
+        Returns:
+            The status that satisfied it; None where the mesh is gone, or where a newer change has
+            taken the waiting over.
+
+        Raises:
+            NotConvergedError: Time ran out, a proxy has rejected it, or all waiting was ended.
+        """
+        status = await self._read_status(mesh)
+        if status is None:
+            return None
+        wanted = int(status["revision"]) if revision is None else revision
+        waiter = self._take_over(mesh, wanted)
+        if waiter is None:
+            return None
+        try:
+            return await self._watch(mesh, waiter, without, timeout, tell)
+        finally:
+            if self._waiting.get(mesh) is waiter:
+                del self._waiting[mesh]
+
+    def cancel(self) -> None:
+        """End all waiting at once."""
+        self._cancelled = True
+        for waiter in self._waiting.values():
+            waiter.let_go.set()
+
+    def _take_over(self, mesh: str, revision: int) -> _Waiter | None:
+        earlier = self._waiting.get(mesh)
+        if earlier is not None and earlier.revision > revision:
+            earlier.since = min(earlier.since, revision)
+            return None  # whoever waits for the later one waits for this one too
+        waiter = _Waiter(revision, min(revision, earlier.since if earlier else revision))
+        if earlier is not None:
+            earlier.let_go.set()
+        self._waiting[mesh] = waiter
+        return waiter
+
+    async def _watch(
+        self,
+        mesh: str,
+        waiter: _Waiter,
+        without: str,
+        timeout: float | None,
+        tell: Callable[[str], None] | None,
+    ) -> Status | None:
+        patience = self._timeout if timeout is None else timeout
+        deadline, pause, told = time.monotonic() + patience, _FIRST_PAUSE, tell is None
+        while True:
+            status = await self._read_status(mesh)
+            if status is None:
+                return None
+            proxies = [each for each in status["proxies"] if each["resource"] != without]
+            rejected = [each for each in proxies if _rejected_at(each) >= waiter.since]
+            if rejected:
+                reasons = "; ".join(f"{_name(each)}: {_reason(each)}" for each in rejected)
+                raise NotConvergedError(f"mesh '{mesh}': rejected by {reasons}")
+            missing = _missing(status["revision"], proxies, waiter.revision)
+            if not missing:
+                return status
+            what = f"mesh '{mesh}': revision {waiter.revision} is missing at {missing}"
+            if time.monotonic() >= deadline:
+                raise NotConvergedError(f"{what} after {patience:g} s")
+            if not told and tell is not None:
+                told = True
+                tell(f"waiting for proxies: {what}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(waiter.let_go.wait(), pause)
+            if self._cancelled:
+                raise NotConvergedError(f"cancelled while waiting: {what}")
+            if waiter.let_go.is_set():
+                return None
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _rejected_at(proxy: Mapping[str, Any]) -> int:
+    """The revision that a proxy has rejected and not made up for, or 0."""
+    return int(proxy["rejection"]["revision"]) if proxy["rejection"] else 0
+
+
+def _reason(proxy: Mapping[str, Any]) -> str:
+    return " ".join(str(proxy["rejection"]["detail"]).split())
+
+
+def _name(proxy: Mapping[str, Any]) -> str:
+    """A proxy's virtual node or virtual gateway, and its address."""
+    return f"{'/'.join(str(proxy['resource']).split('/')[2:])} ({proxy['peer']})"
+
+
+def _missing(at: int, proxies: list[Mapping[str, Any]], revision: int) -> str:
+    """Who has not acknowledged a revision, in words; empty where everybody has."""
+    if at < revision:
+        return f"the control plane itself, which is at {at}"
+    behind = [_name(each) for each in proxies if (each["acknowledged_revision"] or 0) < revision]
+    more = f" and {len(behind) - _MOST_NAMED} more" if len(behind) > _MOST_NAMED else ""
+    return ", ".join(behind[:_MOST_NAMED]) + more
