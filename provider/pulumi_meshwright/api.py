@@ -1,7 +1,7 @@
-"""The App Mesh API as the provider calls it: boto3 in threads, patient but not for ever.
+"""The App Mesh API as the provider calls it: botocore in threads, patient but not for ever.
 
-boto3 blocks, so that each call runs in a thread of a pool while the plugin's server stays free for
-the engine's other requests. A control plane that restarts, or that asks for fewer requests, is
+botocore blocks, so that each call runs in a thread of a pool while the plugin's server stays free
+for the engine's other requests. A control plane that restarts, or that asks for fewer requests, is
 asked again with growing pauses until the patience ends; cancelling ends the pauses at once.
 """
 
@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-import boto3
 from botocore import xform_name
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -25,6 +24,8 @@ from botocore.credentials import create_credential_resolver
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.session import Session
+
+from pulumi_meshwright.model import API_VERSION, model_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,7 +108,7 @@ class Api:
 
         Args:
             operation: The operation's name in the model.
-            parameters: Its members, as boto3 takes them.
+            parameters: Its members, as botocore takes them.
             also_busy: Error codes that, for this call, mean "try again later" as well.
             patience: Seconds, where it should be less than usual.
             on_wait: Told why, the first time that a try is going to be repeated.
@@ -229,7 +230,7 @@ class Api:
         raise ClientError({"Error": error, "ResponseMetadata": metadata}, path)  # pyright: ignore[reportArgumentType]
 
     def _client(self) -> AppMeshClient:
-        """The boto3 client, made once."""
+        """The client, made once."""
         with self._lock:
             if self._made is None:
                 self._made = _make_client(self._settings)
@@ -278,8 +279,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _make_client(settings: Settings) -> AppMeshClient:
-    """An unmodified boto3 client; the tries are counted here, not there."""
+    """The client that boto3 would make, without boto3; the tries are counted here, not there."""
     session = Session(profile=settings.profile)
+    session.register_component("data_loader", model_loader())
     config = Config(
         retries={"total_max_attempts": 1},
         connect_timeout=5,
@@ -296,8 +298,9 @@ def _make_client(settings: Settings) -> AppMeshClient:
         found = resolver.load_credentials()
         if found is not None:
             key, secret, token = found.access_key, found.secret_key, found.token
-    return boto3.Session(botocore_session=session).client(
+    client = session.create_client(
         "appmesh",
+        api_version=API_VERSION,
         endpoint_url=settings.endpoint,
         region_name=settings.region,
         aws_access_key_id=key or _NOBODY,
@@ -306,3 +309,4 @@ def _make_client(settings: Settings) -> AppMeshClient:
         config=config,
         verify=settings.custom_ca_bundle,
     )
+    return cast("AppMeshClient", client)

@@ -16,7 +16,7 @@ from botocore.model import ListShape, StringShape, StructureShape
 from pulumi.provider.experimental.property_value import PropertyValue
 
 from pulumi_meshwright.model import shape
-from pulumi_meshwright.values import UNKNOWN, plain
+from pulumi_meshwright.values import is_unknown, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ class _Checker:
 
     def value(self, expected: Shape, value: PropertyValue, path: str) -> None:
         """Check one value against its shape, whatever kind of shape it is."""
-        if plain(value) is UNKNOWN:
+        if is_unknown(value):
             return  # known only after the resources that it comes from: the update checks it
         if isinstance(expected, StructureShape):
             self.structure(expected, value, path)
@@ -147,15 +147,14 @@ class _Checker:
 
     def region(self, value: PropertyValue, expected: str | None) -> None:
         """The provider's own region, since a control plane has but one."""
-        given = plain(value)
-        if given is UNKNOWN or expected is None or given == expected:
+        if is_unknown(value) or expected is None or plain(value) == expected:
             return
         remedy = "set meshwright:region, or declare a Provider for each region"
         self.fail("region", f"must be the provider's, '{expected}', is {_show(value)}: {remedy}")
 
     def tags(self, value: PropertyValue, path: str) -> None:
         """A map of strings, within the bounds of the model's TagList, TagKey and TagValue."""
-        if plain(value) is UNKNOWN:
+        if is_unknown(value):
             return
         if not isinstance(value.value, Mapping):
             self.fail(path, f"must be a map of strings, not {_show(value)}")

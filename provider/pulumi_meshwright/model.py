@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
-from botocore.model import StructureShape
+from botocore.model import ServiceModel, StructureShape
 from botocore.session import Session
 
 if TYPE_CHECKING:
-    from botocore.model import OperationModel, ServiceModel, Shape
+    from botocore.loaders import Loader
+    from botocore.model import OperationModel, Shape
 
 API_VERSION = "2019-01-25"
 """The only version of the App Mesh API that was ever published, besides its preview."""
@@ -103,9 +104,16 @@ class Kind:
 
 
 @cache
+def model_loader() -> Loader:
+    """Reads botocore's models, each once: for what is derived of them and for the client."""
+    return cast("Loader", Session().get_component("data_loader"))
+
+
+@cache
 def service_model() -> ServiceModel:
     """The App Mesh service model that the installed botocore ships."""
-    return Session().get_service_model("appmesh", API_VERSION)
+    description = model_loader().load_service_model("appmesh", "service-2", API_VERSION)
+    return ServiceModel(description, "appmesh")
 
 
 def _build_kind(operation: OperationModel) -> Kind:

@@ -83,6 +83,11 @@ def wrap_like(value: Plain, earlier: PropertyValue | None) -> PropertyValue:
     return wrapped.with_secret(wrapped.is_secret or earlier.is_secret)
 
 
+def is_unknown(value: PropertyValue) -> bool:
+    """Whether the value itself, not something in it, will be known only later."""
+    return value.value == rpc.UNKNOWN
+
+
 def is_known(value: Plain) -> bool:
     """Whether nothing in the value is `UNKNOWN`."""
     if isinstance(value, list):

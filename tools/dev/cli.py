@@ -66,6 +66,22 @@ def bench_translate(*, write: WriteOption = False) -> None:
     _report("translate", measure(), write=write)
 
 
+@bench_app.command("provider")
+def bench_provider(
+    *,
+    rounds: Annotated[int, typer.Option(min=1, help="How often to measure; medians count.")] = 3,
+    write: WriteOption = False,
+) -> None:
+    """Up, no-op preview and destroy of 500 resources, beside a provider that makes nothing.
+
+    A round takes some two minutes.
+    """
+    enter_environment({Component.PULUMI})
+    from benchmarks.provider import measure
+
+    _report("provider", measure(rounds=rounds, say=say), write=write)
+
+
 def enter_environment(components: Collection[Component]) -> Prepared:
     """Prepare components and tell this process and its children of them."""
     prepared = prepare(components)
