@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from meshwright.graph import Graph
 from meshwright.model.resources import Resource
 from meshwright.translate.proxies import Proxy
 
@@ -29,7 +28,7 @@ class Addresses:
     application: str
 
 
-def find_addresses(graph: Graph, owner: Resource, proxy: Proxy) -> Addresses:
+def find_addresses(mesh: Resource | None, owner: Resource, proxy: Proxy) -> Addresses:
     """The addresses of a proxy, of the versions of IP that are wanted where it names none.
 
     Listeners take IPv4, and IPv6 too where that is preferred: IPv4 stays, so that nobody who
@@ -37,7 +36,7 @@ def find_addresses(graph: Graph, owner: Resource, proxy: Proxy) -> Addresses:
     Source: AWS CDK, aws_appmesh.IpPreference and MeshServiceDiscovery (without a preference,
     listeners bind IPv4 alone, and the application is spoken to in IPv4).
     """
-    is_six = ip_preference(graph, owner) in ("IPv6_ONLY", "IPv6_PREFERRED")
+    is_six = ip_preference(mesh, owner) in ("IPv6_ONLY", "IPv6_PREFERRED")
     listener = proxy.listener_address or _ANY_IPV4
     return Addresses(
         listener,
@@ -46,12 +45,11 @@ def find_addresses(graph: Graph, owner: Resource, proxy: Proxy) -> Addresses:
     )
 
 
-def ip_preference(graph: Graph, owner: Resource) -> str:
+def ip_preference(mesh: Resource | None, owner: Resource) -> str:
     """A virtual node's own `ipPreference`, or else its mesh's; empty where neither has one."""
     discovery: Mapping[str, Any] = owner.spec.get("serviceDiscovery", {})
     for how in ("dns", "awsCloudMap"):
         preference = discovery.get(how, {}).get("ipPreference")
         if preference is not None:
             return preference
-    mesh = graph.mesh
     return mesh.spec.get("serviceDiscovery", {}).get("ipPreference", "") if mesh else ""

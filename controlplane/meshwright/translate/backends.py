@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from meshwright.graph import Graph
 from meshwright.graph.references import ROUTE_TYPES, references_of, route_priority
-from meshwright.model.resources import Kind, Resource
+from meshwright.model.resources import Kind, Resource, ResourceKey
 from meshwright.translate.lookups import CloudMapService
 from meshwright.translate.names import cluster_name
 
@@ -136,6 +136,20 @@ class Backend:
         """The rules for requests, and those for connections."""
         return (*self.rules, *(tcp.rule for tcp in self.tcp_ports if tcp.rule is not None))
 
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Every endpoint that it leads to, by the name of the cluster."""
+        return {
+            target.endpoint.cluster: target.endpoint
+            for rule in self.all_rules
+            for target in rule.targets
+        }
+
+    @property
+    def connections(self) -> Backend:
+        """What is to be known of it where a connection comes that may be for it."""
+        return replace(self, rules=())
+
 
 def backends_of(graph: Graph, owner: Resource) -> tuple[Backend, ...]:
     """The virtual services that a proxy's resource can reach and that exist, by name.
@@ -143,55 +157,84 @@ def backends_of(graph: Graph, owner: Resource) -> tuple[Backend, ...]:
     Those are the backends of a virtual node, and the targets of a virtual gateway's routes. One
     that does not exist, or has no provider, is a finding of the graph and left out here.
     """
-    naming = [owner, *graph.children_of(owner.key)]
-    targets = {reference.target for each in naming for reference in references_of(each)}
-    found: list[Backend] = []
-    for target in sorted(targets):
-        service = graph.resources.get(target)
-        if service is not None:
-            found.extend(_resolve(graph, service))
-    return _part_by_policy(owner, found)
-
-
-def _part_by_policy(owner: Resource, backends: list[Backend]) -> tuple[Backend, ...]:
-    """The backends under the owner's client policies.
-
-    They have endpoints of their own where they reach one under different policies; the first by
-    name keeps the cluster with App Mesh's name.
-    """
-    if not _has_client_policies(owner):
+    found = (find_backend(graph, key) for key in services_named_by(graph, owner))
+    backends = [backend for backend in found if backend is not None]
+    if not has_client_policies(owner):
         return tuple(backends)
-    policies: dict[str, Mapping[str, Any] | None] = {}
-
-    def part(service: str, rule: RoutedRequests) -> RoutedRequests:
-        policy = _find_client_policy(owner, service)
-        targets: list[Target] = []
-        for target in rule.targets:
-            agrees = policies.setdefault(target.endpoint.cluster, policy) == policy
-            reached = replace(target.endpoint, policy=policy, service="" if agrees else service)
-            targets.append(replace(target, endpoint=reached))
-        return replace(rule, targets=tuple(targets))
-
+    policies = [find_client_policy(owner, backend.service.key.name) for backend in backends]
+    reached = [(each, backend.endpoints) for each, backend in zip(policies, backends, strict=True)]
     return tuple(
-        replace(
-            backend,
-            rules=tuple(part(backend.service.key.name, rule) for rule in backend.rules),
-            tcp_ports=tuple(
-                replace(tcp, rule=tcp.rule and part(backend.service.key.name, tcp.rule))
-                for tcp in backend.tcp_ports
-            ),
-        )
-        for backend in backends
+        reach_under(backend, policy, apart)
+        for backend, policy, apart in zip(backends, policies, part_clusters(reached), strict=True)
     )
 
 
-def _has_client_policies(owner: Resource) -> bool:
+def services_named_by(graph: Graph, owner: Resource) -> tuple[ResourceKey, ...]:
+    """The keys of the virtual services that a proxy's resource names, by name, existing or not."""
+    naming = [owner, *graph.children_of(owner.key)]
+    return tuple(sorted({reference.target for each in naming for reference in references_of(each)}))
+
+
+def part_clusters(
+    reached: Iterable[tuple[Mapping[str, Any] | None, Iterable[str]]],
+) -> Iterator[frozenset[str]]:
+    """The clusters that backends can't share with an earlier one, which has another policy.
+
+    Where backends reach an endpoint under different policies, they have clusters of their own; the
+    first by name keeps the one with App Mesh's name.
+
+    Args:
+        reached: For each backend, by name, the client policy and the names of the clusters.
+    """
+    policies: dict[str, Mapping[str, Any] | None] = {}
+    for policy, clusters in reached:
+        yield frozenset(name for name in clusters if policies.setdefault(name, policy) != policy)
+
+
+def reach_under(
+    backend: Backend, policy: Mapping[str, Any] | None, apart: frozenset[str]
+) -> Backend:
+    """A backend whose endpoints are reached under a client policy.
+
+    Args:
+        backend: The backend.
+        policy: The client policy.
+        apart: The names of the clusters that it must not share.
+    """
+    service = backend.service.key.name
+
+    def reach(rule: RoutedRequests) -> RoutedRequests:
+        targets = [
+            replace(
+                target,
+                endpoint=replace(
+                    target.endpoint,
+                    policy=policy,
+                    service=service if target.endpoint.cluster in apart else "",
+                ),
+            )
+            for target in rule.targets
+        ]
+        return replace(rule, targets=tuple(targets))
+
+    return replace(
+        backend,
+        rules=tuple(map(reach, backend.rules)),
+        tcp_ports=tuple(
+            replace(tcp, rule=None if tcp.rule is None else reach(tcp.rule))
+            for tcp in backend.tcp_ports
+        ),
+    )
+
+
+def has_client_policies(owner: Resource) -> bool:
+    """Whether a proxy's resource says how TLS is spoken to any of its backends."""
     declared = [each["virtualService"] for each in owner.spec.get("backends", ())]
     defaults = owner.spec.get("backendDefaults", {})
     return any("clientPolicy" in each for each in (defaults, *declared))
 
 
-def _find_client_policy(owner: Resource, service: str) -> Mapping[str, Any] | None:
+def find_client_policy(owner: Resource, service: str) -> Mapping[str, Any] | None:
     """The TLS policy for a backend of that name: its own, else the owner's default."""
     for declared in owner.spec.get("backends", ()):
         backend = declared["virtualService"]
@@ -201,13 +244,18 @@ def _find_client_policy(owner: Resource, service: str) -> Mapping[str, Any] | No
     return owner.spec.get("backendDefaults", {}).get("clientPolicy", {}).get("tls")
 
 
-def _resolve(graph: Graph, service: Resource) -> Iterator[Backend]:
+def find_backend(graph: Graph, key: ResourceKey) -> Backend | None:
+    """A virtual service as whoever names it reaches it; None where it can't be reached."""
+    service = graph.resources.get(key)
+    if service is None:
+        return None
     for reference in references_of(service):
         provider = graph.resources[reference.target]
         if provider.key.kind is Kind.VIRTUAL_ROUTER:
-            yield _resolve_router(graph, service, provider)
-        elif provider.spec.get("listeners"):
-            yield _resolve_node(service, provider)
+            return _resolve_router(graph, service, provider)
+        if provider.spec.get("listeners"):
+            return _resolve_node(service, provider)
+    return None
 
 
 def _resolve_node(service: Resource, node: Resource) -> Backend:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
-from meshwright.graph import Graph
 from meshwright.model.ports import EGRESS_PORT
 from meshwright.model.resources import Resource
 from meshwright.translate.addresses import ip_preference
@@ -68,11 +67,13 @@ def build_ingress_cluster(node: Resource, listener: Mapping[str, Any], address: 
     )
 
 
-def build_egress_cluster(graph: Graph, endpoint: Endpoint, tls: ClientTls | None) -> Message:
+def build_egress_cluster(
+    mesh: Resource | None, endpoint: Endpoint, tls: ClientTls | None
+) -> Message:
     """The cluster that reaches a listener of another virtual node.
 
     Args:
-        graph: The mesh.
+        mesh: The mesh itself.
         endpoint: The listener.
         tls: How it is spoken to in TLS; None for plain text.
     """
@@ -84,30 +85,30 @@ def build_egress_cluster(graph: Graph, endpoint: Endpoint, tls: ClientTls | None
         health_checks=build_health_checks(listener),
         outlier_detection=build_outlier_detection(listener),
         transport_socket=build_client_transport_socket(tls, endpoint) if tls else None,
-        **_build_discovery(graph, endpoint),
+        **_build_discovery(mesh, endpoint),
         **_build_protocol(endpoint.protocol),
     )
 
 
-def find_endpoints_lookup(graph: Graph, endpoint: Endpoint) -> EndpointsLookup | None:
+def find_endpoints_lookup(mesh: Resource | None, endpoint: Endpoint) -> EndpointsLookup | None:
     """Where the cluster's hosts are looked up; None where Envoy asks DNS itself."""
     discovery = endpoint.node.spec["serviceDiscovery"]
     service = cloud_map_service(discovery)
     if service is None:
         return None
-    preference = ip_preference(graph, endpoint.node)
+    preference = ip_preference(mesh, endpoint.node)
     return EndpointsLookup(
         endpoint.cluster, service, endpoint.port, _health_check_port(endpoint), preference
     )
 
 
-def _build_discovery(graph: Graph, endpoint: Endpoint) -> dict[str, Any]:
+def _build_discovery(mesh: Resource | None, endpoint: Endpoint) -> dict[str, Any]:
     """How a cluster finds its hosts.
 
     Source: App Mesh user guide, virtual_nodes.md: DNS names are resolved with Envoy's logical DNS
     (one name of a load balancer) unless the response type says that each address is an endpoint.
     """
-    if find_endpoints_lookup(graph, endpoint) is not None:
+    if find_endpoints_lookup(mesh, endpoint) is not None:
         return {
             "type": "EDS",
             "eds_cluster_config": {"eds_config": ADS},
@@ -115,7 +116,7 @@ def _build_discovery(graph: Graph, endpoint: Endpoint) -> dict[str, Any]:
             "ignore_health_on_host_removal": True,
         }
     dns = endpoint.node.spec["serviceDiscovery"]["dns"]
-    preference = ip_preference(graph, endpoint.node)
+    preference = ip_preference(mesh, endpoint.node)
     port = _health_check_port(endpoint)
     return {
         "type": "STRICT_DNS" if dns.get("responseType") == "ENDPOINTS" else "LOGICAL_DNS",

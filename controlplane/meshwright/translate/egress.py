@@ -36,12 +36,9 @@ from meshwright.translate.listeners import build_listener
 from meshwright.translate.names import (
     aws_egress_cluster_name,
     open_egress_cluster_name,
-    route_configuration_name,
 )
 from meshwright.translate.proxies import Proxy
-from meshwright.translate.routes import HTTP_PORT
-
-ROUTES: Final = route_configuration_name("egress", "http", EGRESS_PORT)
+from meshwright.translate.routes import EGRESS_ROUTES, HTTP_PORT
 
 AWS_PORT: Final = 443
 AWS_NAMES: Final = "*.amazonaws.com"
@@ -52,7 +49,7 @@ _Services = Sequence[tuple[str, TcpPort]]
 
 def build_gateway_egress_listener(gateway: Resource, address: str) -> Message:
     """The listener to which a virtual gateway hands the requests that its routes have taken."""
-    chain = build_request_filters(gateway, "egress", ROUTES)
+    chain = build_request_filters(gateway, "egress", EGRESS_ROUTES)
     return build_listener("egress", address, EGRESS_PORT, [chain])
 
 
@@ -77,7 +74,7 @@ def build_explicit_egress_listeners(
         dns_cache: How hosts that are no backend are looked up; None where they are not reached.
     """
     address = addresses.listener
-    requests = build_request_filters(node, "egress", ROUTES, dns_cache=dns_cache)
+    requests = build_request_filters(node, "egress", EGRESS_ROUTES, dns_cache=dns_cache)
     yield build_listener("egress", address, EGRESS_PORT, [requests])
     taken = explicit_ports(node)
     for (bound, port), services in _group_tcp_ports(backends, proxy, address).items():
@@ -118,7 +115,7 @@ def build_transparent_egress_listener(
     if HTTP_PORT not in tcp_ports:
         # A request without a port in its host name may be for any backend.
         http_ports.add(HTTP_PORT)
-    requests = build_request_filters(node, "egress", ROUTES)
+    requests = build_request_filters(node, "egress", EGRESS_ROUTES)
     outside = build_connection_filters(node, "egress", [(open_egress_cluster_name(mesh), 1)])
     chains: list[dict[str, Any]] = []
     tls_ports: set[int] = set()

@@ -14,7 +14,7 @@ from typing import Any
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
-from envoy.config.route.v3 import route_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_cluster_pb2
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import (
@@ -34,6 +34,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
@@ -42,6 +43,8 @@ Cluster: type[Message] = cluster_pb2.Cluster
 ClusterLoadAssignment: type[Message] = endpoint_pb2.ClusterLoadAssignment
 Listener: type[Message] = listener_pb2.Listener
 RouteConfiguration: type[Message] = route_pb2.RouteConfiguration
+VirtualHost: type[Message] = route_components_pb2.VirtualHost
+Route: type[Message] = route_components_pb2.Route
 HttpConnectionManager: type[Message] = http_connection_manager_pb2.HttpConnectionManager
 TcpProxy: type[Message] = tcp_proxy_pb2.TcpProxy
 DirectResponse: type[Message] = direct_response_pb2.Config
@@ -64,6 +67,18 @@ def pack(message: Message) -> Message:
     packed = AnyMessage()
     packed.Pack(message, deterministic=True)
     return packed
+
+
+def unpack(any_bytes: bytes) -> Message:
+    """The message inside a serialized `Any`."""
+    packed = AnyMessage.FromString(any_bytes)
+    found = descriptor_pool.Default().FindMessageTypeByName(packed.TypeName())
+    return message_factory.GetMessageClass(found).FromString(packed.value)
+
+
+def message_type(kind: type[Message]) -> str:
+    """The full name of a type of message, such as `envoy.config.cluster.v3.Cluster`."""
+    return kind.DESCRIPTOR.full_name
 
 
 def build_struct(values: Mapping[str, Any]) -> Message:

@@ -92,7 +92,7 @@ class Outside(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class EndpointsLookup:
     """The endpoints of a cluster.
 
@@ -110,10 +110,9 @@ class EndpointsLookup:
     health_check_port: int
     preference: str
 
-    def build(self, outside: Outside) -> Message | None:
-        """The endpoints, or None where they are not known yet."""
-        instances = outside.find_instances(self.service)
-        return None if instances is None else self.build_from(instances)
+    def find(self, outside: Outside) -> Sequence[Instance] | None:
+        """The instances, or None where they are not known yet."""
+        return outside.find_instances(self.service)
 
     def build_from(self, instances: Sequence[Instance]) -> Message:
         """The endpoints of these instances."""
@@ -128,7 +127,7 @@ class EndpointsLookup:
         return {"endpoint": endpoint}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class SecretLookup:
     """A secret.
 
@@ -142,17 +141,19 @@ class SecretLookup:
     arns: tuple[str, ...]
     is_trust: bool
 
-    def build(self, outside: Outside) -> Message | None:
-        """The secret, or None where an ARN is not mapped to what it takes."""
+    def find(self, outside: Outside) -> Sequence[Credential] | None:
+        """What the ARNs are mapped to, or None where one is not mapped to what it takes."""
         mapped = [credential for arn in self.arns if (credential := outside.find_credential(arn))]
+        taken = [each for each in mapped if (each.authorities if self.is_trust else each.key)]
+        return taken if len(taken) == len(self.arns) else None
+
+    def build_from(self, credentials: Sequence[Credential]) -> Message:
+        """The secret of these credentials."""
         if self.is_trust:
-            known = [each.authorities for each in mapped if each.authorities]
-            if len(known) < len(self.arns):
-                return None
-            return build_trust(self.name, {"inline_bytes": b"\n".join(known)})
-        if not mapped or not mapped[0].key:
-            return None
-        chain, key = ({"inline_bytes": pem} for pem in (mapped[0].chain, mapped[0].key))
+            known = b"\n".join(each.authorities for each in credentials)
+            return build_trust(self.name, {"inline_bytes": known})
+        certificate = credentials[0]
+        chain, key = ({"inline_bytes": pem} for pem in (certificate.chain, certificate.key))
         return build_certificate(self.name, chain, key)
 
 

@@ -1,20 +1,31 @@
-"""Route configurations: who answers which request."""
+"""Route configurations: who answers which request.
+
+What many proxies have in common is serialized once: a virtual host, and the routes in one, as the
+protobuf fields that a message consists of.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from meshwright.model.ports import EGRESS_PORT
-from meshwright.model.resources import Kind, Resource
+from meshwright.model.resources import Resource
 from meshwright.translate.backends import Backend, RoutedRequests, Target
 from meshwright.translate.durations import build_duration
-from meshwright.translate.envoy_api import RouteConfiguration, build_struct
+from meshwright.translate.envoy_api import (
+    Route,
+    RouteConfiguration,
+    VirtualHost,
+    build_struct,
+)
 from meshwright.translate.health import SELF_CHECK_HOST, build_self_checks
 from meshwright.translate.matches import build_grpc_match, build_http_match
 from meshwright.translate.names import cluster_name, route_configuration_name
+from meshwright.translate.packing import PackedResource, encode_bytes, pack_content, serialize
 from meshwright.translate.retries import build_retry_policy
 
 REQUEST_TIMEOUT_SECONDS: Final = 15
@@ -47,35 +58,155 @@ _SELF_CHECK: Final = {
     "domains": [SELF_CHECK_HOST],
     "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}],
 }
+_TAKEN: Final = frozenset({"*", SELF_CHECK_HOST})
+"""The domains of virtual hosts that are no backend's."""
+
+EGRESS_ROUTES: Final = route_configuration_name("egress", "http", EGRESS_PORT)
+"""The name of the route configuration of what leaves a proxy."""
+
+_EGRESS_NAME: Final = serialize(RouteConfiguration(name=EGRESS_ROUTES))
+_EGRESS_SETTINGS: Final = serialize(RouteConfiguration(validate_clusters={"value": False}))
+
+# Fields of Envoy's API, config.route.v3.RouteConfiguration and VirtualHost.
+_HOSTS_FIELD: Final = 2
+_ROUTES_FIELD: Final = 3
 
 
-def build_egress_routes(
-    owner: Resource, backends: tuple[Backend, ...], open_cluster: str | None
-) -> Message:
-    """The route configuration of what leaves a proxy: virtual hosts for each backend.
+@dataclass(frozen=True, slots=True)
+class PackedHost:
+    """A backend's virtual host, serialized once for all route configurations that have it.
+
+    Attributes:
+        name: Its name.
+        domains: Its domains, in lower case.
+        routes: Its routes, serialized.
+        whole: All of it, serialized as the field of a route configuration.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    routes: bytes = field(repr=False)
+    whole: bytes = field(repr=False)
+
+
+def pack_egress_routes(
+    hosts: Iterable[PackedHost], *, first: bytes = b"", last: bytes = b""
+) -> PackedResource:
+    """The route configuration of what leaves a proxy.
+
+    Envoy compares domains without regard to case, and rejects one that stands there twice: it is
+    the first virtual host's.
 
     Args:
-        owner: The virtual node or virtual gateway.
-        backends: What it can reach.
-        open_cluster: Where requests to what is no backend go; None where they go nowhere.
+        hosts: The virtual hosts of its backends.
+        first: The virtual hosts before them, serialized.
+        last: The virtual hosts after them, serialized.
     """
-    taken = {"*", SELF_CHECK_HOST}
-    asked = [backend for backend in backends if backend.takes_requests]
-    built = [host for backend in asked for host in _build_virtual_hosts(backend, taken)]
-    hosts = [host for host in built if host["domains"]]
-    if owner.key.kind is Kind.VIRTUAL_GATEWAY:
-        if build_self_checks(owner):
-            hosts.insert(0, _SELF_CHECK)
-        hosts.append(_build_named_by_header_host(backends))
-    elif open_cluster is not None:
-        hosts.append(_build_open_host(open_cluster))
-    else:
-        hosts.append(_build_no_backend_host(owner, backends))
-    return RouteConfiguration(
-        name=route_configuration_name("egress", "http", EGRESS_PORT),
-        virtual_hosts=hosts,
-        validate_clusters={"value": False},
+    taken = set(_TAKEN)
+    packed: list[bytes] = []
+    for host in hosts:
+        if taken.isdisjoint(host.domains):
+            packed.append(host.whole)
+        else:
+            free = [domain for domain in host.domains if domain not in taken]
+            if free:
+                packed.append(_pack_host(host.name, free, host.routes))
+        taken.update(host.domains)
+    content = b"".join((_EGRESS_NAME, first, *packed, last, _EGRESS_SETTINGS))
+    return pack_content(RouteConfiguration, EGRESS_ROUTES, content)
+
+
+def pack_virtual_hosts(backend: Backend) -> tuple[PackedHost, ...]:
+    """A backend's virtual host; where routes look at the port, one for each port.
+
+    A request without a port asks for port 80 where the service has that, else for its first.
+    """
+    if not backend.takes_requests:
+        return ()
+    service = backend.service.key.name
+    routes = {id(rule): _pack_route(_build_route(rule)) for rule in backend.rules}
+
+    def pack_one(name: str, domains: Iterable[str], rules: Iterable[RoutedRequests]) -> PackedHost:
+        lower = tuple(dict.fromkeys(map(str.lower, domains)))
+        taken = b"".join(routes[id(rule)] for rule in rules)
+        return PackedHost(name, lower, taken, _pack_host(name, lower, taken))
+
+    bare_port = next((port for port in backend.ports if port == HTTP_PORT), None)
+    bare_port = bare_port or next(iter(backend.ports), None)
+    if not any("port" in rule.match for rule in backend.rules):
+        names = [service, *(f"{service}:{port}" for port in (*backend.ports, EGRESS_PORT))]
+        return (pack_one(service, names, backend.rules),)
+    return tuple(
+        pack_one(
+            f"{service}:{port}",
+            [
+                *([service, f"{service}:{EGRESS_PORT}"] if port == bare_port else []),
+                f"{service}:{port}",
+            ],
+            [rule for rule in backend.rules if rule.takes_port(port)],
+        )
+        for port in backend.ports
     )
+
+
+def pack_self_check_host(gateway: Resource) -> bytes:
+    """The virtual host of a virtual gateway's requests to itself, where it makes some."""
+    if not build_self_checks(gateway):
+        return b""
+    return encode_bytes(_HOSTS_FIELD, serialize(VirtualHost(**_SELF_CHECK)))
+
+
+def pack_named_by_header_host(routes: Iterable[bytes]) -> bytes:
+    """Requests that a gateway route left their host name: a header names the virtual service.
+
+    App Mesh's gateways did it so; the header does not reach the application.
+
+    Args:
+        routes: Each backend's, as `pack_named_by_header_routes` has them.
+    """
+    return _pack_host("default_backend", ["*"], b"".join(routes))
+
+
+def pack_named_by_header_routes(backend: Backend) -> bytes:
+    """A backend's routes for requests in which a header names it."""
+    named = {"name": SERVICE_HEADER, "string_match": {"exact": backend.service.key.name}}
+    packed: list[bytes] = []
+    for rule in backend.rules:
+        route = _build_route(rule)
+        match = {**route["match"], "headers": [*route["match"].get("headers", ()), named]}
+        removed = {"request_headers_to_remove": [SERVICE_HEADER]}
+        packed.append(_pack_route({**route, "match": match, **removed}))
+    return b"".join(packed)
+
+
+def pack_no_backend_host(
+    node: Resource, backends: Sequence[str], open_cluster: str | None
+) -> bytes:
+    """Requests that are for no backend of a virtual node.
+
+    Args:
+        node: The virtual node.
+        backends: The names of its backends.
+        open_cluster: Where such requests go; None where they go nowhere.
+    """
+    if open_cluster is None:
+        body = (
+            f"{node.key} of mesh {node.key.mesh.name!r} has no backend of this name; "
+            f"its backends are: {', '.join(backends) or 'none'}\n"
+        )
+        action = {"direct_response": {"status": 404, "body": {"inline_string": body}}}
+    else:
+        action = {"route": {"cluster": open_cluster, "timeout": {"seconds": 0}}}
+    return _pack_host("no_backend", ["*"], _pack_route({"match": {"prefix": "/"}, **action}))
+
+
+def _pack_host(name: str, domains: Sequence[str], routes: bytes) -> bytes:
+    head = serialize(VirtualHost(name=name, domains=domains))
+    return encode_bytes(_HOSTS_FIELD, head + routes)
+
+
+def _pack_route(route: Mapping[str, Any]) -> bytes:
+    return encode_bytes(_ROUTES_FIELD, serialize(Route(**route)))
 
 
 def build_timeouts(timeouts: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,38 +219,6 @@ def build_timeouts(timeouts: Mapping[str, Any]) -> dict[str, Any]:
     if "idle" in timeouts:
         built["idle_timeout"] = build_duration(timeouts["idle"])
     return built
-
-
-def _build_virtual_hosts(backend: Backend, taken: set[str]) -> Iterator[dict[str, Any]]:
-    """A backend's virtual host; where routes look at the port, one for each port.
-
-    A request without a port asks for port 80 where the service has that, else for its first.
-    """
-    service = backend.service.key.name
-    bare_port = next((port for port in backend.ports if port == HTTP_PORT), None)
-    bare_port = bare_port or next(iter(backend.ports), None)
-    if not any("port" in rule.match for rule in backend.rules):
-        names = [service, *(f"{service}:{port}" for port in (*backend.ports, EGRESS_PORT))]
-        yield _build_virtual_host(service, names, backend.rules, taken)
-        return
-    for port in backend.ports:
-        names = [service, f"{service}:{EGRESS_PORT}"] if port == bare_port else []
-        rules = [rule for rule in backend.rules if rule.takes_port(port)]
-        yield _build_virtual_host(
-            f"{service}:{port}", [*names, f"{service}:{port}"], tuple(rules), taken
-        )
-
-
-def _build_virtual_host(
-    name: str, domains: list[str], rules: tuple[RoutedRequests, ...], taken: set[str]
-) -> dict[str, Any]:
-    """A virtual host with those of its domains that no earlier one has taken.
-
-    Envoy compares domains without regard to case, and rejects one that stands there twice.
-    """
-    free = [domain for domain in dict.fromkeys(map(str.lower, domains)) if domain not in taken]
-    taken.update(free)
-    return {"name": name, "domains": free, "routes": [_build_route(rule) for rule in rules]}
 
 
 def _build_route(rule: RoutedRequests) -> dict[str, Any]:
@@ -162,41 +261,3 @@ def _build_cluster_choice(targets: tuple[Target, ...]) -> dict[str, Any]:
         {"name": target.endpoint.cluster, "weight": {"value": target.weight}} for target in targets
     ]
     return {"weighted_clusters": {"clusters": clusters}}
-
-
-def _build_named_by_header_host(backends: tuple[Backend, ...]) -> dict[str, Any]:
-    """Requests that a gateway route left their host name: a header names the virtual service.
-
-    App Mesh's gateways did it so; the header does not reach the application.
-    """
-    routes: list[dict[str, Any]] = []
-    for backend in backends:
-        named = {"name": SERVICE_HEADER, "string_match": {"exact": backend.service.key.name}}
-        for rule in backend.rules:
-            route = _build_route(rule)
-            match = {**route["match"], "headers": [*route["match"].get("headers", ()), named]}
-            routes.append({**route, "match": match, "request_headers_to_remove": [SERVICE_HEADER]})
-    return {"name": "default_backend", "domains": ["*"], "routes": routes}
-
-
-def _build_open_host(cluster: str) -> dict[str, Any]:
-    action = {"cluster": cluster, "timeout": {"seconds": 0}}
-    return {
-        "name": "no_backend",
-        "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "route": action}],
-    }
-
-
-def _build_no_backend_host(node: Resource, backends: tuple[Backend, ...]) -> dict[str, Any]:
-    names = ", ".join(backend.service.key.name for backend in backends) or "none"
-    body = (
-        f"{node.key} of mesh {node.key.mesh.name!r} has no backend of this name; "
-        f"its backends are: {names}\n"
-    )
-    answer = {"status": 404, "body": {"inline_string": body}}
-    return {
-        "name": "no_backend",
-        "domains": ["*"],
-        "routes": [{"match": {"prefix": "/"}, "direct_response": answer}],
-    }

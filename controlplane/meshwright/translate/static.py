@@ -22,6 +22,7 @@ from meshwright.translate.lookups import (
     build_certificate,
     build_trust,
 )
+from meshwright.translate.packing import PackedResource
 from meshwright.translate.secrets import ADS, SDS_CLUSTER
 from meshwright.translate.translation import ProxyResources
 
@@ -37,6 +38,11 @@ def render_resource(message: Message) -> dict[str, Any]:
     Fields stand in the order of Envoy's API; maps, which have none, by their keys.
     """
     return _sort_maps(json.loads(MessageToJson(message, preserving_proto_field_name=True)))
+
+
+def render_packed(resource: PackedResource) -> dict[str, Any]:
+    """A packed resource, as `render_resource` has it."""
+    return render_resource(resource.unpack())
 
 
 def _sort_maps(value: Any, *, is_map: bool = False) -> Any:
@@ -99,8 +105,8 @@ def render_static(
         UnmappedError: A certificate's ARN has no folder.
     """
     settings = settings or StaticSettings()
-    routes = {route["name"]: route for route in map(render_resource, resources.routes)}
-    listeners = [render_resource(listener) for listener in resources.listeners]
+    routes = {name: render_packed(route) for name, route in resources.routes.items()}
+    listeners = [render_packed(listener) for listener in resources.listeners.values()]
     for listener in listeners:
         for chain in listener.get("filter_chains", ()):
             for network_filter in chain.get("filters", ()):
@@ -109,7 +115,7 @@ def render_static(
         "listeners": listeners,
         "clusters": [*_render_clusters(resources)],
     }
-    secrets = [render_resource(secret) for secret in resources.secrets]
+    secrets = [render_packed(secret) for secret in resources.secrets.values()]
     secrets += (
         _render_secret(lookup, settings.credentials)
         for lookup in resources.lookups
@@ -146,7 +152,7 @@ def build_sds_cluster(socket: str) -> Message:
 
 def _render_clusters(resources: ProxyResources) -> Iterator[dict[str, Any]]:
     lookups = {each.name: each for each in resources.lookups if isinstance(each, EndpointsLookup)}
-    for cluster in map(render_resource, resources.clusters):
+    for cluster in map(render_packed, resources.clusters.values()):
         lookup = lookups.get(cluster["name"])
         if lookup is None:
             yield cluster

@@ -1,50 +1,51 @@
-"""The translation itself: which resources a proxy gets."""
+"""The translation itself: which resources a proxy gets.
+
+A configuration is put together from parts, and each is kept for as long as what it is made of
+stays the same:
+
+    of a virtual service ... its backend, resolved; its virtual hosts    } once for all proxies
+    of an endpoint ......... its cluster; how its hosts are looked up    } that reach it
+    of a proxy alone ....... its own clusters, listeners and routes
+    of both ................ its egress listeners and routes, its secrets
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
-
-from google.protobuf.message import Message
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from weakref import WeakValueDictionary
 
 from meshwright.graph import Graph
-from meshwright.model.resources import Kind, Resource
-from meshwright.translate.addresses import Addresses, find_addresses
-from meshwright.translate.backends import TCP, Backend, Endpoint, backends_of
-from meshwright.translate.clusters import (
-    build_egress_cluster,
-    build_ingress_cluster,
-    build_open_egress_cluster,
-    build_original_destination_cluster,
-    build_self_redirect_cluster,
-    find_endpoints_lookup,
+from meshwright.model.resources import MeshKey, ResourceKey
+from meshwright.translate.backends import (
+    Endpoint,
+    find_client_policy,
+    part_clusters,
 )
-from meshwright.translate.egress import (
-    build_explicit_egress_listeners,
-    build_gateway_egress_listener,
-    build_transparent_egress_listener,
-)
-from meshwright.translate.gateways import (
-    build_gateway_routes,
-    gateway_routes_of,
-    redirect_protocol,
-)
-from meshwright.translate.listeners import build_gateway_listeners, build_ingress_listeners
 from meshwright.translate.lookups import Lookup
-from meshwright.translate.names import aws_egress_cluster_name, open_egress_cluster_name
-from meshwright.translate.proxies import Interception, Proxy
-from meshwright.translate.routes import build_egress_routes, build_ingress_routes
+from meshwright.translate.owners import OwnPart, build_own_part
+from meshwright.translate.packing import Resources, keep_same, pack_all
+from meshwright.translate.parts import (
+    EndpointPart,
+    ServicePart,
+    build_endpoint_part,
+    find_service_part,
+)
+from meshwright.translate.proxies import Proxy
 from meshwright.translate.secrets import FileSource, MappedSource
-from meshwright.translate.tls import find_client_tls, secret_sources
+from meshwright.translate.tls import secret_sources
+from meshwright.translate.tracking import Last, Tracked, track
 
-_DNS_CACHE: Final[dict[str, Any]] = {"name": "egress", "dns_lookup_family": "AUTO"}
-_LOOPBACK: Final = "127.0.0.1"
+
+def _nothing() -> Resources:
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyResources:
-    """Everything that a proxy gets, by Envoy's kinds of resource; names are unique in each.
+    """Everything that a proxy gets, by Envoy's kinds of resource.
 
     Attributes:
         clusters: Its clusters.
@@ -54,10 +55,10 @@ class ProxyResources:
         lookups: The endpoints and secrets that have to be looked up outside the mesh.
     """
 
-    clusters: tuple[Message, ...] = ()
-    listeners: tuple[Message, ...] = ()
-    routes: tuple[Message, ...] = ()
-    secrets: tuple[Message, ...] = ()
+    clusters: Resources = field(default_factory=_nothing)
+    listeners: Resources = field(default_factory=_nothing)
+    routes: Resources = field(default_factory=_nothing)
+    secrets: Resources = field(default_factory=_nothing)
     lookups: tuple[Lookup, ...] = ()
 
 
@@ -74,141 +75,224 @@ def translate(graph: Graph, proxy: Proxy) -> ProxyResources:
     Raises:
         KeyError: The mesh has no such resource.
     """
-    owner = graph.resources[proxy.key]
-    if owner.key.kind is Kind.VIRTUAL_GATEWAY:
-        return _translate_gateway(graph, owner, proxy)
-    if owner.key.kind is Kind.VIRTUAL_NODE:
-        return _translate_node(graph, owner, proxy)
-    raise KeyError(proxy.key)
+    return Translator().translate(graph, proxy)
 
 
-def _translate_node(graph: Graph, node: Resource, proxy: Proxy) -> ProxyResources:
-    backends = backends_of(graph, node)
-    endpoints = _endpoints_of(backends)
-    listeners = node.spec.get("listeners", ())
-    addresses = find_addresses(graph, node, proxy)
-    is_open = _egress_is_open(graph)
-    open_cluster = open_egress_cluster_name(node.key.mesh.name) if is_open else None
-    return ProxyResources(
-        clusters=(
-            *(build_ingress_cluster(node, each, addresses.application) for each in listeners),
-            *_build_egress_clusters(graph, endpoints),
-            *_build_outside_clusters(proxy, open_cluster),
-        ),
-        listeners=(
-            *build_ingress_listeners(node, proxy, addresses),
-            *_build_egress_listeners(node, proxy, addresses, backends, is_open=is_open),
-        ),
-        routes=(
-            *(
-                build_ingress_routes(node, each)
-                for each in listeners
-                if each["portMapping"]["protocol"] != TCP
-            ),
-            build_egress_routes(node, backends, open_cluster),
-        ),
-        **_secrets_and_lookups(graph, node, endpoints),
-    )
+class Translator:
+    """Translates proxies again and again, each time only what has changed.
+
+    What it remembers spares work and decides nothing: its answers are those of `translate`. What
+    is as it was before is the very same object: a resource, all resources of a kind, everything.
+    It remembers the last answer for each proxy until that is forgotten, and what these are made of.
+    """
+
+    def __init__(self) -> None:
+        self._meshes: dict[MeshKey, _MeshMemory] = {}
+        self._numbers = count()
+
+    def translate(self, graph: Graph, proxy: Proxy) -> ProxyResources:
+        """The Envoy resources of one proxy, as `translate` has them.
+
+        Raises:
+            KeyError: The mesh has no such resource.
+        """
+        key = proxy.key.mesh
+        memory = self._meshes.get(key)
+        if memory is None or memory.graph is not graph:
+            if memory is None:
+                memory = self._meshes[key] = _MeshMemory(graph)
+            memory.graph, memory.number = graph, next(self._numbers)
+        try:
+            return memory.translate(proxy)
+        finally:
+            self._drop_unused(key)
+
+    def forget(self, proxy: Proxy) -> None:
+        """Drop what is remembered for a proxy, and for nobody else."""
+        memory = self._meshes.get(proxy.key.mesh)
+        if memory is not None:
+            memory.proxies.pop(proxy, None)
+            self._drop_unused(proxy.key.mesh)
+
+    def _drop_unused(self, mesh: MeshKey) -> None:
+        if not self._meshes[mesh].proxies:
+            del self._meshes[mesh]
 
 
-def _build_egress_listeners(
-    node: Resource,
-    proxy: Proxy,
-    addresses: Addresses,
-    backends: tuple[Backend, ...],
-    *,
-    is_open: bool,
-) -> Iterator[Message]:
-    if proxy.interception is Interception.EXPLICIT:
-        dns_cache = _DNS_CACHE if is_open else None
-        yield from build_explicit_egress_listeners(node, proxy, addresses, backends, dns_cache)
-    else:
-        yield build_transparent_egress_listener(
-            node, proxy, addresses, backends, open_egress=is_open
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """What a proxy gets for its endpoints.
+
+    Attributes:
+        parts: The endpoints' own parts.
+        clusters: All its clusters.
+        secrets: Its secrets.
+        lookups: What has to be looked up.
+    """
+
+    parts: tuple[EndpointPart, ...]
+    clusters: Resources
+    secrets: Resources
+    lookups: tuple[Lookup, ...]
+
+
+class _ProxyMemory:
+    """What a proxy's last configuration was put together from."""
+
+    __slots__ = ("last", "listeners", "own", "parted", "reached", "routes", "services")
+
+    def __init__(self, own: Tracked[OwnPart]) -> None:
+        self.own = own
+        self.services: Sequence[Tracked[ServicePart | None]] = ()
+        self.parted: dict[str, _Parted] = {}
+        self.reached = Last[_Reached]()
+        self.listeners = Last[Resources]()
+        self.routes = Last[Resources]()
+        self.last = ProxyResources()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parted:
+    """A service under a proxy's client policy.
+
+    Attributes:
+        made_of: The proxy's own part, the service, and the clusters that it must not share.
+        service: The service under the policy.
+    """
+
+    made_of: tuple[OwnPart, ServicePart, frozenset[str]]
+    service: ServicePart
+
+
+class _MeshMemory:
+    """What the configurations of one mesh's proxies are made of.
+
+    What several have in common lives as long as one of them has it.
+
+    Attributes:
+        graph: The mesh as it was last seen.
+        number: Tells that graph from all others.
+        proxies: What is remembered of each proxy.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.number = -1
+        self.proxies: dict[Proxy, _ProxyMemory] = {}
+        self._services: WeakValueDictionary[ResourceKey, Tracked[ServicePart | None]] = (
+            WeakValueDictionary()
+        )
+        self._endpoints: WeakValueDictionary[tuple[str, str], EndpointPart] = WeakValueDictionary()
+
+    def translate(self, proxy: Proxy) -> ProxyResources:
+        """The Envoy resources of one proxy."""
+        memory = self._recall(proxy)
+        own = memory.own.value
+        memory.services = [self._find_service(key) for key in own.services]
+        services = [each.value for each in memory.services if each.value is not None]
+        if own.has_policies:
+            services = _part_by_policy(own, services, memory.parted)
+
+        before = memory.last
+        reached = memory.reached.get(
+            (own, *[each.endpoints for each in services]),
+            lambda: self._reach(own, services, before),
+        )
+        listeners = memory.listeners.get(
+            (own, *[each.connections for each in services]),
+            lambda: keep_same(before.listeners, _build_listeners(own, services)),
+        )
+        routes = memory.routes.get(
+            (own, *services), lambda: keep_same(before.routes, _build_routes(own, services))
+        )
+        memory.last = ProxyResources(
+            reached.clusters, listeners, routes, reached.secrets, reached.lookups
+        )
+        return memory.last
+
+    def _recall(self, proxy: Proxy) -> _ProxyMemory:
+        memory = self.proxies.get(proxy)
+        if memory is None or not memory.own.holds(self.graph, self.number):
+            own = track(self.graph, self.number, lambda graph: build_own_part(graph, proxy))
+            if memory is None:
+                memory = self.proxies[proxy] = _ProxyMemory(own)
+            memory.own = own
+        return memory
+
+    def _find_service(self, key: ResourceKey) -> Tracked[ServicePart | None]:
+        found = self._services.get(key)
+        if found is None or not found.holds(self.graph, self.number):
+            found = track(self.graph, self.number, lambda graph: find_service_part(graph, key))
+            self._services[key] = found
+        return found
+
+    def _reach(
+        self, own: OwnPart, services: Sequence[ServicePart], before: ProxyResources
+    ) -> _Reached:
+        """What a proxy gets for the endpoints of its backends, each once, by cluster."""
+        endpoints: dict[str, Endpoint] = {}
+        for service in services:
+            endpoints.update(service.endpoints)
+        wanted = [endpoints[name] for name in sorted(endpoints)]
+        parts = tuple(self._find_endpoint(own, each) for each in wanted)
+        sources = secret_sources(own.owner, wanted)
+        clusters = {
+            **own.resources.clusters,
+            **{each.cluster.name: each.cluster for each in parts},
+            **own.resources.outside_clusters,
+        }
+        secrets = pack_all(each.build() for each in sources if isinstance(each, FileSource))
+        lookups = (
+            *(each.lookup for each in parts if each.lookup is not None),
+            *(each.build_lookup() for each in sources if isinstance(each, MappedSource)),
+        )
+        return _Reached(
+            parts,
+            keep_same(before.clusters, clusters),
+            keep_same(before.secrets, secrets),
+            before.lookups if before.lookups == lookups else lookups,
         )
 
+    def _find_endpoint(self, own: OwnPart, endpoint: Endpoint) -> EndpointPart:
+        policy = endpoint.policy
+        key = (endpoint.cluster, "" if policy is None else json.dumps(policy, sort_keys=True))
+        found = self._endpoints.get(key)
+        if found is None or found.made_of != (own.mesh, endpoint):
+            found = self._endpoints[key] = build_endpoint_part(own.mesh, endpoint)
+        return found
 
-def _translate_gateway(graph: Graph, gateway: Resource, proxy: Proxy) -> ProxyResources:
-    """A virtual gateway's resources.
 
-    Its egress listener is for itself alone, so it is bound to loopback unless the proxy has an
-    address of its own.
+def _part_by_policy(
+    own: OwnPart, services: Sequence[ServicePart], known: dict[str, _Parted]
+) -> list[ServicePart]:
+    """Services under the client policies of a proxy's resource.
+
+    Args:
+        own: The proxy's own part.
+        services: The services, by name.
+        known: How they were parted before; brought up to date.
     """
-    backends = backends_of(graph, gateway)
-    endpoints = _endpoints_of(backends)
-    explicit = proxy.interception is Interception.EXPLICIT
-    addresses = find_addresses(graph, gateway, proxy)
-    egress_address = addresses.listener if explicit else _LOOPBACK
-    listeners = gateway.spec["listeners"]
-    protocols = {redirect_protocol(kind) for _, kind in gateway_routes_of(graph, gateway)}
-    pool = next(iter(listeners[0].get("connectionPool", {"": {}}).values()))
-    return ProxyResources(
-        clusters=(
-            *(
-                build_self_redirect_cluster(gateway, protocol, pool, egress_address)
-                for protocol in sorted(protocols)
-            ),
-            *_build_egress_clusters(graph, endpoints),
-        ),
-        listeners=(
-            *build_gateway_listeners(gateway, addresses),
-            build_gateway_egress_listener(gateway, egress_address),
-        ),
-        routes=(
-            *(build_gateway_routes(graph, gateway, each) for each in listeners),
-            build_egress_routes(gateway, backends, None),
-        ),
-        **_secrets_and_lookups(graph, gateway, endpoints),
+    policies = [find_client_policy(own.owner, each.name) for each in services]
+    apart = part_clusters(
+        (policy, each.endpoints) for policy, each in zip(policies, services, strict=True)
     )
+    parted: dict[str, _Parted] = {}
+    for service, policy, clusters in zip(services, policies, apart, strict=True):
+        made_of, before = (own, service, clusters), known.get(service.name)
+        if before is not None and before.made_of == made_of:
+            parted[service.name] = before
+        else:
+            parted[service.name] = _Parted(made_of, service.under(policy, clusters))
+    known.clear()
+    known.update(parted)
+    return [each.service for each in parted.values()]
 
 
-def _secrets_and_lookups(
-    graph: Graph, owner: Resource, endpoints: list[Endpoint]
-) -> dict[str, Any]:
-    sources = secret_sources(owner, endpoints)
-    found_later = (find_endpoints_lookup(graph, endpoint) for endpoint in endpoints)
-    return {
-        "secrets": tuple(each.build() for each in sources if isinstance(each, FileSource)),
-        "lookups": (
-            *(lookup for lookup in found_later if lookup is not None),
-            *(each.build_lookup() for each in sources if isinstance(each, MappedSource)),
-        ),
-    }
+def _build_listeners(own: OwnPart, services: Sequence[ServicePart]) -> Resources:
+    backends = tuple(each.connections for each in services)
+    return {**own.resources.listeners, **pack_all(own.build_egress_listeners(backends))}
 
 
-def _build_egress_clusters(graph: Graph, endpoints: list[Endpoint]) -> Iterator[Message]:
-    for endpoint in endpoints:
-        yield build_egress_cluster(graph, endpoint, find_client_tls(endpoint))
-
-
-def _endpoints_of(backends: tuple[Backend, ...]) -> list[Endpoint]:
-    """Every endpoint that a backend leads to, once, by the name of its cluster."""
-    endpoints = {
-        target.endpoint.cluster: target.endpoint
-        for backend in backends
-        for rule in backend.all_rules
-        for target in rule.targets
-    }
-    return [endpoints[name] for name in sorted(endpoints)]
-
-
-def _egress_is_open(graph: Graph) -> bool:
-    """Whether what is for no backend may leave the mesh.
-
-    Source: App Mesh user guide, meshes.md: the default is DROP_ALL.
-    """
-    mesh = graph.mesh
-    return mesh is not None and mesh.spec.get("egressFilter", {}).get("type") == "ALLOW_ALL"
-
-
-def _build_outside_clusters(proxy: Proxy, open_cluster: str | None) -> Iterator[Message]:
-    """Where goes what is for no backend.
-
-    Redirected traffic goes where it wanted to go, to AWS's endpoints even if egress is closed;
-    explicit traffic to the host that it names.
-    """
-    if proxy.interception is Interception.TRANSPARENT:
-        name = open_cluster or aws_egress_cluster_name(proxy.key.mesh.name)
-        yield build_original_destination_cluster(name)
-    elif open_cluster is not None:
-        yield build_open_egress_cluster(open_cluster, _DNS_CACHE)
+def _build_routes(own: OwnPart, services: Sequence[ServicePart]) -> Resources:
+    egress = own.pack_egress_routes(services)
+    return {**own.resources.routes, egress.name: egress}

@@ -20,10 +20,11 @@ from meshwright.graph.findings import Finding
 from meshwright.graph.graph import PROXY_KINDS
 from meshwright.meshes import Meshes, Transition
 from meshwright.model.resources import Kind, MeshKey, ResourceKey
-from meshwright.translate import Proxy, translate
+from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.records import ProxyRecord, ProxyRecords
-from meshwright.xds.resources import Snapshot, pack_snapshot
+from meshwright.xds.resources import Snapshot
+from meshwright.xds.snapshots import Snapshots
 from meshwright.xds.stream import Dialect, ProxyStream, Rejection
 from meshwright.xds.wire import Node, Request
 
@@ -106,6 +107,7 @@ class Distribution:
         self._graphs: dict[MeshKey, Graph] = {}
         self._connections: dict[ResourceKey, list[Connection]] = {}
         self._records = ProxyRecords()
+        self._builder = Snapshots(outside)
         self._snapshots: dict[ResourceKey, dict[Proxy, Snapshot]] = {}
         self._behind: set[MeshKey] = set()
         self._dirty: set[ResourceKey] = set()
@@ -199,14 +201,9 @@ class Distribution:
         snapshots = self._snapshots.setdefault(proxy.key, {})
         snapshot = snapshots.get(proxy)
         if snapshot is None:
-            snapshot = snapshots[proxy] = self._build_snapshot(proxy)
+            graph = self._graph(proxy.key.mesh)
+            snapshot = snapshots[proxy] = self._builder.build(graph, proxy)
         return snapshot
-
-    def _build_snapshot(self, proxy: Proxy) -> Snapshot:
-        graph = self._graph(proxy.key.mesh)
-        resources = translate(graph, proxy)
-        self._outside.need(proxy.key, resources.lookups)
-        return pack_snapshot(resources, graph.head.revision, self._outside)
 
     # Streams
 
@@ -258,6 +255,7 @@ class Distribution:
         self._records.leave(connection.proxy, connection.record)
         if not connection.record.streams:
             self._snapshots.get(key, {}).pop(connection.proxy, None)
+            self._builder.forget(connection.proxy)
         if not connections:
             del self._connections[key]
             # Changes are followed only for those who are connected.

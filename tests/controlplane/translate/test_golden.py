@@ -24,7 +24,8 @@ from meshwright.graph.graph import PROXY_KINDS
 from meshwright.model.resources import Kind
 from meshwright.offline import load_graph
 from meshwright.translate import Interception, Proxy, ProxyResources, translate
-from meshwright.translate.static import render_resource
+from meshwright.translate.packing import Resources
+from meshwright.translate.static import render_packed
 from tests.controlplane.translate.validation import ACCEPTED, Judge
 
 TESTDATA = Path(__file__).parent / "testdata"
@@ -51,13 +52,14 @@ def expected_files(case: Path) -> dict[str, str]:
         if resources.lookups:
             lookups = [{type(each).__name__: asdict(each)} for each in resources.lookups]
             files[f"{name}/lookups.yaml"] = dump(json.loads(json.dumps(lookups)))
-        for kind, messages in by_type(resources).items():
-            if messages:
-                files[f"{name}/{kind}.yaml"] = dump([render_resource(each) for each in messages])
+        for kind, packed in by_type(resources).items():
+            if packed:
+                rendered = [render_packed(each) for each in packed.values()]
+                files[f"{name}/{kind}.yaml"] = dump(rendered)
     return files
 
 
-def by_type(resources: ProxyResources) -> Mapping[str, tuple[Any, ...]]:
+def by_type(resources: ProxyResources) -> Mapping[str, Resources]:
     return {
         "clusters": resources.clusters,
         "listeners": resources.listeners,

@@ -133,6 +133,18 @@ def test_a_change_reaches_those_who_see_it_and_nobody_else(meshes: Meshes):
     run(test)
 
 
+def test_of_a_proxy_that_left_no_configuration_is_remembered(meshes: Meshes):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        front, blue = Client(distribution, "front"), Client(distribution, "blue")
+
+        distribution.disconnect(front.connection)
+
+        assert list(distribution._builder._last) == [blue.connection.proxy]
+
+    run(test)
+
+
 def test_whom_a_change_does_not_concern_has_acknowledged_it(meshes: Meshes):
     async def test() -> None:
         distribution = build_distribution(meshes)

@@ -1,0 +1,106 @@
+"""Resources as they go over the wire: serialized once, versioned by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from operator import is_
+from typing import Final
+
+from google.protobuf.message import Message
+
+from meshwright.translate.envoy_api import message_type, unpack
+
+_TYPE_PREFIX: Final = "type.googleapis.com/"
+_DIGEST_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PackedResource:
+    """One resource, serialized once and shared by all proxies and streams.
+
+    Attributes:
+        name: Its name, unique within its type.
+        version: A digest of its content: the same after a restart and on every replica.
+        any_bytes: It inside an `Any`, serialized.
+    """
+
+    name: str
+    version: str
+    any_bytes: bytes = field(repr=False)
+
+    def unpack(self) -> Message:
+        """The resource as a message."""
+        return unpack(self.any_bytes)
+
+
+Resources = Mapping[str, PackedResource]
+"""Resources of one type by their names."""
+
+
+def pack_resource(message: Message) -> PackedResource:
+    """Serialize a resource."""
+    content = serialize(message)
+    return pack_content(type(message), _name_of(message), content)
+
+
+def pack_content(kind: type[Message], name: str, content: bytes) -> PackedResource:
+    """A resource whose serialized content is there already."""
+    any_bytes = _encode_type(kind) + encode_bytes(2, content)
+    return PackedResource(name, digest(content), any_bytes)
+
+
+@cache
+def _encode_type(kind: type[Message]) -> bytes:
+    return encode_bytes(1, f"{_TYPE_PREFIX}{message_type(kind)}".encode())
+
+
+def pack_all(messages: Iterable[Message]) -> dict[str, PackedResource]:
+    """Serialize resources of one type, in their order."""
+    return {each.name: each for each in map(pack_resource, messages)}
+
+
+def keep_same(before: Resources, now: Resources) -> Resources:
+    """What there is now, as the very same objects where it is as it was before."""
+    kept: dict[str, PackedResource] = {}
+    for name, resource in now.items():
+        earlier = before.get(name)
+        kept[name] = earlier if earlier is not None and earlier == resource else resource
+    same = len(kept) == len(before) and all(map(is_, kept.values(), before.values()))
+    return before if same else kept
+
+
+def _name_of(message: Message) -> str:
+    # Envoy's API calls it `name` but for endpoints, whose name is that of their cluster.
+    return getattr(message, "name", None) or getattr(message, "cluster_name", "")
+
+
+def serialize(message: Message) -> bytes:
+    """A message's bytes, the same wherever and whenever it is serialized."""
+    return message.SerializeToString(deterministic=True)
+
+
+def digest(content: bytes) -> str:
+    """A short text that stands for a content."""
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def encode_bytes(number: int, value: bytes) -> bytes:
+    """A length-delimited protobuf field.
+
+    Serialized messages can be put together field by field, which is what lets one resource's
+    bytes stand in many responses, and one virtual host's in many route configurations
+    (https://protobuf.dev/programming-guides/encoding/).
+    """
+    return bytes((number << 3 | 2,)) + _encode_varint(len(value)) + value
+
+
+def _encode_varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
