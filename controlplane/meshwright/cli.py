@@ -184,6 +184,15 @@ def serve_command(
             "connect again.",
         ),
     ] = 3600.0,
+    xds_keepalive_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_XDS_KEEPALIVE_SECONDS",
+            min=0.1,
+            help="How long a proxy may be silent before it is pinged; one that does not answer for "
+            "two thirds as long is forgotten.",
+        ),
+    ] = 30.0,
     xds_streams: Annotated[
         int,
         typer.Option(
@@ -311,6 +320,7 @@ def serve_command(
             *(api, xds, store or _default_store(), account_id, region),
             access=access,
             xds_connection_seconds=xds_connection_seconds,
+            xds_keepalive_seconds=xds_keepalive_seconds,
             xds_bounds=Bounds(xds_streams, xds_connects_per_second, xds_patience_seconds),
             drain_seconds=drain_seconds,
             proxies=ProxySettings(

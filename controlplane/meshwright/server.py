@@ -65,6 +65,7 @@ class Settings:
         access: Who may call the API, and over what.
         proxies: Which proxies get configuration, and over what.
         xds_connection_seconds: How old a proxy's connection gets, give or take a tenth.
+        xds_keepalive_seconds: How long a proxy may be silent before it must show that it is there.
         xds_bounds: What one proxy's identity and one stream may take.
         drain_seconds: How long proxies may be handed over when this process is stopped.
         limits: How much the API takes on at once, and how long a client may take.
@@ -82,6 +83,7 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     proxies: ProxySettings = field(default_factory=ProxySettings)
     xds_connection_seconds: float = 3600.0
+    xds_keepalive_seconds: float = 30.0
     xds_bounds: Bounds = field(default_factory=Bounds)
     drain_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)
@@ -205,6 +207,7 @@ def _build_xds(settings: Settings, parts: _Parts) -> XdsServer:
         account_id=settings.account_id,
         gate=parts.gate,
         connection_seconds=settings.xds_connection_seconds,
+        keepalive_seconds=settings.xds_keepalive_seconds,
         bounds=settings.xds_bounds,
     )
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from cryptography import x509
+
 from meshwright.access.canonical import RequestHead
 from meshwright.access.errors import AccessError, invalid_signature
 from meshwright.access.keys import AccessKey, Keys
@@ -45,6 +47,7 @@ class CertificateGate:
         account_id: The account that ids without one are of.
         meshes: Tells which account a resource is of.
         identities: Resources by SPIFFE id; None reads them from the ids.
+        clock: The time, in UTC.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class CertificateGate:
         account_id: str,
         meshes: Meshes,
         identities: dict[str, ResourceKey] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._account_id = account_id
         self._meshes = meshes
         self._identities = identities
+        self._clock = clock
 
     def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
         """Let a proxy have the configuration of a resource.
@@ -74,7 +79,15 @@ class CertificateGate:
             raise NotAdmittedError(
                 f"its client certificate, {spiffe_id}, is not for {key.path}", is_known=True
             )
-        return Admission(spiffe_id)
+        if credentials.certificate is None:
+            return Admission(spiffe_id)
+        expires_at = x509.load_pem_x509_certificate(credentials.certificate).not_valid_after_utc
+
+        def find_fault() -> str | None:
+            is_good = self._clock() <= expires_at
+            return None if is_good else f"its client certificate, {spiffe_id}, has expired"
+
+        return Admission(spiffe_id, find_fault)
 
     def _is_for(self, spiffe_id: str, key: ResourceKey) -> bool:
         if self._identities is not None:
@@ -233,7 +246,7 @@ class ProxyGate:
         Raises:
             NotAdmittedError: It may not, or has shown nothing.
         """
-        if credentials.has_certificate:
+        if credentials.certificate is not None:
             return self._certificates.admit(credentials, key)
         gate = self._schemes.get(find_authorization(credentials).partition(" ")[0])
         if gate is None:

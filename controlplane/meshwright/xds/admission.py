@@ -29,13 +29,13 @@ class Credentials:
     Attributes:
         spiffe_id: The one SPIFFE id of its client certificate, which the transport has verified,
             or None.
-        has_certificate: Whether the transport has verified a client certificate.
+        certificate: Its client certificate as PEM, which the transport has verified, or None.
         path: The path of its method, which a signature covers.
         metadata: The names and values that it was opened with.
     """
 
     spiffe_id: str | None = None
-    has_certificate: bool = False
+    certificate: bytes | None = None
     path: str = ""
     metadata: Sequence[tuple[str, str]] = ()
 

@@ -66,6 +66,7 @@ class Connection:
         acknowledged_at: When it did, in seconds since the epoch.
         behind_since: When something changed for it that it has not acknowledged, by the loop's
             clock.
+        rejection: What it last refused itself, until it has accepted something later.
     """
 
     proxy: Proxy
@@ -80,6 +81,7 @@ class Connection:
     acknowledged_revision: int | None = None
     acknowledged_at: float | None = None
     behind_since: float | None = None
+    rejection: dict[str, Any] | None = None
 
 
 class Distribution:
@@ -290,25 +292,29 @@ class Distribution:
         record.last_good = stream.target
         if record.rejection is not None and revision > record.rejection["revision"]:
             record.rejection = None
+        if connection.rejection is not None and revision > connection.rejection["revision"]:
+            connection.rejection = None
 
     def _reject(self, connection: Connection, rejection: Rejection) -> None:
         self.metrics.rejected(rejection.type_url)
         record = connection.record
-        revision = connection.stream.target.revision
+        told = {
+            "type": short_type(rejection.type_url),
+            "resources": sorted(name for name, _ in rejection.contents),
+            "detail": rejection.detail,
+            "revision": connection.stream.target.revision,
+            "at": self._clock(),
+        }
+        connection.rejection = told
+        _log.error("proxy_rejected", resource=connection.arn, peer=connection.peer, **told)
+        if record.last_good is not None and connection.acknowledged_revision is None:
+            # It refuses what others like it took: no reason to keep those from what is new.
+            return
+        record.rejection = told
         if rejection.contents:
             record.rejected.append(
                 frozenset((rejection.type_url, *content) for content in rejection.contents)
             )
-        record.rejection = {
-            "type": short_type(rejection.type_url),
-            "resources": sorted(name for name, _ in rejection.contents),
-            "detail": rejection.detail,
-            "revision": revision,
-            "at": self._clock(),
-        }
-        _log.error(
-            "proxy_rejected", resource=connection.arn, peer=connection.peer, **record.rejection
-        )
         self._offer(
             each
             for each in self._connections[connection.proxy.key]
@@ -332,7 +338,8 @@ class Distribution:
         ]
 
     def _describe(self, connection: Connection) -> dict[str, Any]:
-        revision, rejection = connection.acknowledged_revision, connection.record.rejection
+        revision = connection.acknowledged_revision
+        rejection = connection.rejection or connection.record.rejection
         if revision is not None and connection.stream.settled and rejection is None:
             # Later revisions did not concern this proxy: it has all there is for it.
             revision = self._graph(connection.proxy.key.mesh).head.revision

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Final
 
 import grpc
@@ -75,7 +76,11 @@ class Exchange:
         self._ended = False
         self._admission = Admission()
         self._node_id = ""
-        self._end: asyncio.Future[_EndError] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[_EndError] = self._loop.create_future()
+        self._connection: Connection | None = None
+        self._place = ExitStack()
+        self._is_writing = False
 
     @property
     def _bounds(self) -> Bounds:
@@ -105,9 +110,28 @@ class Exchange:
                 _log.warning(
                     "proxy_refused", node_id=self._node_id, peer=self._peer, reason=end.reason
                 )
-            await _cancel(serving)
+            self._leave()
+            await self._finish(serving)
             await self._context.abort(end.code, end.reason)
         finally:
+            await _cancel(serving)
+            self._place.close()
+
+    def _leave(self) -> None:
+        """Have the distribution forget the stream, once."""
+        if self._connection is not None:
+            self._distribution.disconnect(self._connection)
+            self._connection = None
+
+    async def _finish(self, serving: asyncio.Task[None]) -> None:
+        """See the serving end.
+
+        gRPC has no way to take a response back, and can't end a stream before it has been taken or
+        the connection has ended: until then the stream keeps its place at the turnstile.
+        """
+        if self._is_writing:
+            await asyncio.wait((serving,))
+        else:
             await _cancel(serving)
 
     async def _serve(self, dialect: Dialect) -> None:
@@ -122,11 +146,11 @@ class Exchange:
         self._node_id = node.id
         proxy = self._admit(node)
         try:
-            with self._turnstile.enter(self._admission.identity, proxy.key):
-                connection = self._distribution.connect(
-                    *(proxy, node, self._peer, dialect), wake=self._stirred.set, close=self._close
-                )
-                await self._converse(connection, first)
+            self._place.enter_context(self._turnstile.enter(self._admission.identity, proxy.key))
+            self._connection = self._distribution.connect(
+                *(proxy, node, self._peer, dialect), wake=self._stirred.set, close=self._close
+            )
+            await self._converse(self._connection, first)
         except TurnedAwayError as error:
             raise _EndError(Code.RESOURCE_EXHAUSTED, f"node id {node.id!r}: {error}") from None
         except UnknownProxyError as error:
@@ -151,7 +175,7 @@ class Exchange:
             await reader  # it has ended, and says whether in order
         finally:
             await _cancel(reader)
-            self._distribution.disconnect(connection)
+            self._leave()
 
     async def _read(self) -> Request | None:
         data = await self._context.read()
@@ -216,14 +240,17 @@ class Exchange:
             self._stirred.clear()
 
     async def _write(self, data: bytes) -> None:
+        patience = self._bounds.patience_seconds
+        reason = f"a response was not taken within {patience:g} s"
+        timer = self._loop.call_later(patience, self.end, Code.DEADLINE_EXCEEDED, reason)
+        self._is_writing = True
         try:
-            async with asyncio.timeout(self._bounds.patience_seconds):
-                await self._context.write(data)
-        except TimeoutError:
-            raise _EndError(
-                Code.DEADLINE_EXCEEDED,
-                f"a response was not taken within {self._bounds.patience_seconds:g} s",
-            ) from None
+            await self._context.write(data)
+        finally:
+            self._is_writing = False
+            timer.cancel()
+        if self._end.done():
+            raise self._end.result()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from meshwright.xds.admission import Credentials, Gate, OpenGate
-from meshwright.xds.bounds import Bounds, Turnstile
+from meshwright.xds.bounds import STREAMS_PER_CONNECTION, Bounds, Turnstile
 from meshwright.xds.distribution import Distribution
 from meshwright.xds.exchange import Exchange
 from meshwright.xds.stream import Delta, Dialect, StateOfTheWorld
@@ -34,8 +34,10 @@ _OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+    # Requests are small, so there is no bandwidth to be probed for; while a probe's own ping is
+    # unanswered, gRPC sends no other one, and would not miss a proxy that has vanished.
+    ("grpc.http2.bdp_probe", 0),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.so_reuseport", 0),
     # An ADS stream never ends by itself; what is under way at the end of its age may finish.
@@ -52,6 +54,8 @@ class XdsServer:
         gate: Who decides which proxy gets what; without one, all get what they ask for.
         connection_seconds: How old a connection gets, give or take a tenth, which keeps proxies
             that came together from going together.
+        keepalive_seconds: After how long without a word from a client it is asked for a sign of
+            life; without one it is forgotten after two thirds of that.
         bounds: What one identity and one stream may take.
     """
 
@@ -62,6 +66,7 @@ class XdsServer:
         account_id: str,
         gate: Gate | None = None,
         connection_seconds: float = 3600.0,
+        keepalive_seconds: float = 30.0,
         bounds: Bounds | None = None,
     ) -> None:
         self._distribution = distribution
@@ -69,10 +74,15 @@ class XdsServer:
         self._gate = gate or OpenGate()
         self._turnstile = Turnstile(bounds or Bounds())
         self._exchanges: set[Exchange] = set()
+        answer_ms = round(keepalive_seconds * 1000 * 2 / 3)
         self._server = grpc.aio.server(
             options=(
                 *_OPTIONS,
                 ("grpc.max_connection_age_ms", round(connection_seconds * 1000)),
+                ("grpc.keepalive_time_ms", round(keepalive_seconds * 1000)),
+                ("grpc.keepalive_timeout_ms", answer_ms),
+                # Without this one gRPC's own minute counts, whatever the other says.
+                ("grpc.http2.ping_timeout_ms", answer_ms),
             )
         )
         self._server.add_generic_rpc_handlers(
@@ -174,9 +184,10 @@ def _read_credentials(context: Any, path: str) -> Credentials:
     """What the handshake has proven; gRPC tells a SPIFFE id only where it is the only URI."""
     proven = context.auth_context()
     spiffe_ids = proven.get("peer_spiffe_id", ())
+    certificates = proven.get("x509_pem_cert", ())
     return Credentials(
         spiffe_id=spiffe_ids[0].decode() if len(spiffe_ids) == 1 else None,
-        has_certificate="x509_pem_cert" in proven,
+        certificate=certificates[0] if certificates else None,
         path=path,
         metadata=tuple((name, str(value)) for name, value in context.invocation_metadata()),
     )

@@ -103,6 +103,16 @@ def test_no_stream_is_opened_without_a_valid_certificate(server: Server, pair: P
     assert refusal(server, pair).code() == grpc.StatusCode.UNAVAILABLE
 
 
+def test_a_certificate_ends_its_stream_when_it_expires(server: Server):
+    pair = issue(f"spiffe://example.com/{BACK}", expires_in=timedelta(seconds=8))
+    with asking(ads_address(server), BACK, pair=pair) as stream:
+        next(stream.responses)
+        error = stream.expect_end()
+
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert error.details() == f"its client certificate, spiffe://example.com/{BACK}, has expired"
+
+
 def test_new_authorities_are_taken_over(server: Server, folder: Path):
     other = trustme.CA()
     pair = issue(f"spiffe://example.com/{FRONT}", by=other)

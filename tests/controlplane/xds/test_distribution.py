@@ -285,6 +285,26 @@ def test_what_was_refused_together_with_something_else_comes_once_that_is_mended
     run(test)
 
 
+def test_a_proxy_that_refuses_everything_keeps_others_like_it_from_nothing(meshes: Meshes):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        good = Client(distribution, "front")
+        bad = Client(distribution, "front", refuse=lambda _: True)
+        bad.sent.clear()
+        for version in (2, 3):
+            commit(meshes, split({"blue": version, "green": 1}, version))
+        await until(lambda: good.connection.acknowledged_revision == 3)
+
+        told = {each["peer"]: each["rejection"] for each in distribution.proxies(DEMO)}
+        assert good.connection.rejection is None
+        assert bad.connection.rejection is not None
+        assert told["here"] is not None
+        # Once, and nothing of what was there before.
+        assert [kind for kind, _ in bad.sent] == [ROUTES]
+
+    run(test)
+
+
 def test_the_proxies_of_a_deleted_node_are_closed(meshes: Meshes):
     async def test() -> None:
         distribution = build_distribution(meshes)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
+from h2.events import TrailersReceived
 
 from pytest_meshwright.addresses import AddressBlock
 from pytest_meshwright.processes import ProcessGroup
@@ -21,7 +24,8 @@ from tests.controlplane.access.ads import CLUSTER, Asking, ads_address, asking, 
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
 from tests.controlplane.meshes import node_spec, service_spec
 from tests.controlplane.restarting import restartable
-from tests.controlplane.xds.raw import RawStream
+from tests.controlplane.xds.frames import connect_frames
+from tests.controlplane.xds.raw import RawStream, first_request
 
 PATIENCE = 2.0
 
@@ -133,6 +137,71 @@ def test_what_is_rejected_is_not_sent_again_and_what_comes_after_is(server: Serv
     assert "cds_egress_demo_two_http_8080" not in sent
 
 
+def test_a_proxy_that_rejects_everything_is_sent_each_version_once_and_others_go_on(
+    server: Server, appmesh: Any
+):
+    versions: list[tuple[str, str]] = []
+    with (
+        asking(ads_address(server), secure=False) as bad,
+        asking(ads_address(server), secure=False) as good,
+    ):
+        # What the first of them has acknowledged is kept for both, who are alike.
+        answer(good, next(good.responses))
+        for name in ("one", "two", "three"):
+            answer(bad, first := next(bad.responses), error="not with me")
+            versions += versions_in(first)
+            set_backend(appmesh, name)
+            answer_until(good, f"cds_egress_demo_{name}_http_8080")
+        assert "not with me" in find_rejections(server)
+        bad.send(None)
+        for response in bad.responses:
+            versions += versions_in(response)
+
+    assert max(Counter(versions).values()) == 1, versions
+
+
+def test_a_proxy_that_reads_nothing_holds_nobody_up_and_is_given_up(server: Server, appmesh: Any):
+    """It gives the server no room to send, a window of 0 bytes (RFC 9113, 6.9.2), and then some."""
+    set_backend(appmesh, "one")
+    with (
+        connect_frames(ads_address(server), window=0) as slow,
+        asking(ads_address(server), secure=False) as good,
+    ):
+        number = slow.open_stream(first_request())
+        answer(good, next(good.responses))
+        for name in ("two", "three"):
+            set_backend(appmesh, name)
+            answer_until(good, f"cds_egress_demo_{name}_http_8080")
+        wait_until(lambda: find_refusals(server), what="it to be given up", timeout=TIMEOUT)
+        slow.take(number, 65535)
+        trailers = next(each for each in slow.events() if isinstance(each, TrailersReceived))
+
+    assert dict(trailers.headers or ())[b"grpc-status"] == b"4"
+    assert "Traceback" not in server.stderr()
+
+
+def find_refusals(server: Server) -> list[str]:
+    """The reasons for which streams were ended because nothing was taken from them."""
+    reasons = [str(each.fields["reason"]) for each in server.records("proxy_refused")]
+    return [each for each in reasons if each == f"a response was not taken within {PATIENCE:g} s"]
+
+
+def answer_until(stream: Asking, name: str) -> None:
+    """Acknowledge what comes until a resource has come."""
+    while True:
+        response = next(stream.responses)
+        answer(stream, response)
+        if name in names_in(response):
+            return
+
+
+def find_rejections(server: Server) -> set[str]:
+    """What the mesh's status says that proxies have said when they rejected something."""
+    page = f"{server.url()}/meshwright/v1/meshes/demo/status"
+    proxies = httpx.get(page, trust_env=False, timeout=TIMEOUT).json()["proxies"]
+    return {each["rejection"]["detail"] for each in proxies if each["rejection"]}
+
+
 def test_a_server_killed_in_mid_push_sends_what_is_missing_once_it_is_back(tmp_path: Path):
     """A proxy has got its first clusters, and has not acknowledged them when others are added."""
     with (
@@ -177,6 +246,11 @@ def answer(stream: Asking, response: Any, error: str = "") -> None:
     request: Any = discovery_pb2.DeltaDiscoveryRequest  # pyright: ignore
     fields = {"error_detail": {"code": 3, "message": error}} if error else {}
     stream.send(request(type_url=CLUSTER, response_nonce=response.nonce, **fields))
+
+
+def versions_in(response: Any) -> list[tuple[str, str]]:
+    """The resources that a response holds, each with its version."""
+    return [(each.name, each.version) for each in response.resources]
 
 
 def names_in(response: Any) -> set[str]:
