@@ -114,8 +114,10 @@ class Exchange:
             await self._finish(serving)
             await self._context.abort(end.code, end.reason)
         finally:
-            await _cancel(serving)
+            # Before anything is awaited: gRPC may cancel this again, and then that is skipped.
+            self._leave()
             self._place.close()
+            await _cancel(serving)
 
     def _leave(self) -> None:
         """Have the distribution forget the stream, once."""
@@ -175,7 +177,6 @@ class Exchange:
             await reader  # it has ended, and says whether in order
         finally:
             await _cancel(reader)
-            self._leave()
 
     async def _read(self) -> Request | None:
         data = await self._context.read()
