@@ -188,7 +188,12 @@ def part_clusters(
     """
     policies: dict[str, Mapping[str, Any] | None] = {}
     for policy, clusters in reached:
-        yield frozenset(name for name in clusters if policies.setdefault(name, policy) != policy)
+        apart: list[str] = []
+        for name in clusters:
+            earlier = policies.setdefault(name, policy)
+            if earlier is not policy and earlier != policy:
+                apart.append(name)
+        yield frozenset(apart)
 
 
 def reach_under(

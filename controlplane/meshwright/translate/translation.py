@@ -12,9 +12,10 @@ stays the same:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 from weakref import WeakValueDictionary
 
 from meshwright.graph import Graph
@@ -156,11 +157,17 @@ class _Parted:
     """A service under a proxy's client policy.
 
     Attributes:
-        made_of: The proxy's own part, the service, and the clusters that it must not share.
+        own: The proxy's own part.
+        policy: The client policy.
+        plain: The service.
+        apart: The clusters that it must not share with other services.
         service: The service under the policy.
     """
 
-    made_of: tuple[OwnPart, ServicePart, frozenset[str]]
+    own: OwnPart
+    policy: Mapping[str, Any] | None
+    plain: ServicePart
+    apart: frozenset[str]
     service: ServicePart
 
 
@@ -272,17 +279,26 @@ def _part_by_policy(
         services: The services, by name.
         known: How they were parted before; brought up to date.
     """
-    policies = [find_client_policy(own.owner, each.name) for each in services]
-    apart = part_clusters(
-        (policy, each.endpoints) for policy, each in zip(policies, services, strict=True)
-    )
+    policies: list[Mapping[str, Any] | None] = []
+    for service in services:
+        before = known.get(service.name)
+        policies.append(
+            before.policy
+            if before is not None and before.own is own
+            else find_client_policy(own.owner, service.name)
+        )
+    reached = [(policy, each.endpoints) for policy, each in zip(policies, services, strict=True)]
     parted: dict[str, _Parted] = {}
-    for service, policy, clusters in zip(services, policies, apart, strict=True):
-        made_of, before = (own, service, clusters), known.get(service.name)
-        if before is not None and before.made_of == made_of:
-            parted[service.name] = before
-        else:
-            parted[service.name] = _Parted(made_of, service.under(policy, clusters))
+    for service, policy, apart in zip(services, policies, part_clusters(reached), strict=True):
+        before = known.get(service.name)
+        if (
+            before is None
+            or before.own is not own
+            or before.plain is not service
+            or before.apart != apart
+        ):
+            before = _Parted(own, policy, service, apart, service.under(policy, apart))
+        parted[service.name] = before
     known.clear()
     known.update(parted)
     return [each.service for each in parted.values()]
