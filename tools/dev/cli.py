@@ -82,6 +82,17 @@ def bench_provider(
     _report("provider", measure(rounds=rounds, say=say), write=write)
 
 
+@bench_app.command("xds")
+def bench_xds(*, write: WriteOption = False) -> None:
+    """Changes, reconnects and memory with up to 5,000 proxies, beside go-control-plane.
+
+    Both servers and the proxies' program run on this machine; some 10 minutes.
+    """
+    from benchmarks.xds import measure
+
+    _report("xds", measure(), write=write)
+
+
 def enter_environment(components: Collection[Component]) -> Prepared:
     """Prepare components and tell this process and its children of them."""
     prepared = prepare(components)
