@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from meshwright.model.resources import (
 )
 from meshwright.store import Change, MeshHead, MeshState
 from meshwright.store.sqlite import SqliteStore
-from meshwright.translate import Proxy, translate
-from meshwright.translate.lookups import CloudMapService, Credential, Instance
-from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE, PackedResource, pack_snapshot
+from meshwright.translate import Proxy, Translator
+from meshwright.translate.packing import Resources
+from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
 
 MESH = MeshKey("000000000000", "bench")
 HOT, RARE = "hot", "rare"
@@ -29,18 +29,6 @@ OTHERS = 8
 
 WEIGHTS = (50, 40)
 """Of a changed service's first target: the two states between which it goes to and fro."""
-
-
-class _NothingOutside:
-    """The mesh looks nothing up."""
-
-    def find_instances(self, service: CloudMapService) -> Sequence[Instance] | None:
-        """Nobody knows any."""
-        del service
-
-    def find_credential(self, arn: str) -> Credential | None:
-        """Nothing is mapped."""
-        del arn
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +125,10 @@ def write_variants(size: Size, graph: Graph, path: Path) -> None:
     path.write_text(json.dumps(nodes))
 
 
-def _pack(graph: Graph, number: int) -> dict[str, dict[str, PackedResource]]:
+def _pack(graph: Graph, number: int) -> dict[str, Resources]:
     proxy = Proxy(ResourceKey(MESH, Kind.VIRTUAL_NODE, f"node-{number}"))
-    snapshot = pack_snapshot(translate(graph, proxy), 1, _NothingOutside())
-    return {each: dict(snapshot.of_type(each)) for each in (CLUSTER, LISTENER, ROUTE)}
+    packed = Translator().translate(graph, proxy)
+    return {CLUSTER: packed.clusters, LISTENER: packed.listeners, ROUTE: packed.routes}
 
 
 def _resources(size: Size) -> Iterator[Resource]:

@@ -31,6 +31,7 @@ from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE
 from meshwright.translate.sent_requests import parse_request
 from meshwright.translate.static import DEFAULT_SDS_SOCKET, StaticSettings
 from meshwright.xds.bounds import Bounds
+from meshwright.xds.transport.sockets import Upkeep
 
 app = typer.Typer(
     name="meshwright",
@@ -319,8 +320,12 @@ def serve_command(
         settings = Settings(
             *(api, xds, store or _default_store(), account_id, region),
             access=access,
-            xds_connection_seconds=xds_connection_seconds,
-            xds_keepalive_seconds=xds_keepalive_seconds,
+            xds_upkeep=Upkeep(
+                age_seconds=xds_connection_seconds,
+                silence_seconds=xds_keepalive_seconds,
+                answer_seconds=xds_keepalive_seconds * 2 / 3,
+                patience_seconds=xds_patience_seconds,
+            ),
             xds_bounds=Bounds(xds_streams, xds_connects_per_second, xds_patience_seconds),
             drain_seconds=drain_seconds,
             proxies=ProxySettings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import math
 import signal
@@ -13,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import grpc
 import structlog
 import uvicorn
 
 from meshwright.access.certificates import Certificate
 from meshwright.access.guard import Guard
-from meshwright.access.proxies import ProxySettings, build_credentials
+from meshwright.access.proxies import ProxySettings
 from meshwright.access.settings import AccessSettings
 from meshwright.access.tokens import Tokens
 from meshwright.api.admission import Admission, Limits
@@ -42,10 +42,12 @@ from meshwright.xds.admission import Gate
 from meshwright.xds.bounds import Bounds
 from meshwright.xds.distribution import Distribution
 from meshwright.xds.server import XdsServer
+from meshwright.xds.transport.sockets import Upkeep
 
 _log = structlog.get_logger("meshwright")
 
 _STOP_GRACE_SECONDS: Final = 1.0
+_COLLECTION_THRESHOLDS: Final = (50_000, 20, 20)
 
 
 class ServeError(Exception):
@@ -64,8 +66,7 @@ class Settings:
         region: The region that stands in ARNs.
         access: Who may call the API, and over what.
         proxies: Which proxies get configuration, and over what.
-        xds_connection_seconds: How old a proxy's connection gets, give or take a tenth.
-        xds_keepalive_seconds: How long a proxy may be silent before it must show that it is there.
+        xds_upkeep: How proxies' connections are kept, and how long.
         xds_bounds: What one proxy's identity and one stream may take.
         drain_seconds: How long proxies may be handed over when this process is stopped.
         limits: How much the API takes on at once, and how long a client may take.
@@ -82,8 +83,7 @@ class Settings:
     region: str
     access: AccessSettings = field(default_factory=AccessSettings)
     proxies: ProxySettings = field(default_factory=ProxySettings)
-    xds_connection_seconds: float = 3600.0
-    xds_keepalive_seconds: float = 30.0
+    xds_upkeep: Upkeep = field(default_factory=Upkeep)
     xds_bounds: Bounds = field(default_factory=Bounds)
     drain_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)
@@ -104,7 +104,7 @@ async def serve(settings: Settings) -> None:
         StoreError: The store can't be opened.
     """
     api_host, api_port = parse_address(settings.api, "--api")
-    xds_host, xds_port = parse_address(settings.xds, "--xds")
+    xds_host, _ = parse_address(settings.xds, "--xds")
     settings.access.require_safe(settings.api, is_loopback=_is_loopback(api_host))
     settings.proxies.require_safe(settings.xds, is_loopback=_is_loopback(xds_host))
     stop = asyncio.Event()
@@ -113,16 +113,15 @@ async def serve(settings: Settings) -> None:
     with contextlib.ExitStack() as stack:
         parts = _assemble(settings, stack)
         await asyncio.to_thread(parts.catch_up)
-        api_socket = stack.enter_context(_listen(api_host, api_port))
+        _spare_collections()
+        api_socket = stack.enter_context(_listen(api_host, api_port, "--api"))
         api, xds = _build_api(settings, parts), _build_xds(settings, parts)
-        xds_address = _bind_xds(xds, xds_host, xds_port, parts.xds_certificate)
-        token_address = _bind_tokens(xds, settings.proxies.token_address, parts.xds_certificate)
-        await xds.start()
+        xds_address, token_address = await _listen_xds(xds, settings, parts.xds_certificate, stack)
         serving = asyncio.create_task(api.serve(sockets=[api_socket]))
         chores = _begin_chores(parts, xds)
         _log.info(
             "serving",
-            api=_render_address(*api_socket.getsockname()[:2]),
+            api=_address_of(api_socket),
             xds=xds_address,
             xds_tokens=token_address,
             store=parts.meshes.store.url,
@@ -137,6 +136,17 @@ async def serve(settings: Settings) -> None:
         api.should_exit = True
         await asyncio.gather(serving, xds.stop(settings.drain_seconds))
     _log.info("stopped")
+
+
+def _spare_collections() -> None:
+    """Have the garbage collector look less often at what lives as long as its proxy or mesh.
+
+    A mesh and its proxies are a million objects that are no garbage; with Python's thresholds, a
+    fifth of a push's time is spent on seeing that. What dies young needs no collector here.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +216,7 @@ def _build_xds(settings: Settings, parts: _Parts) -> XdsServer:
         parts.distribution,
         account_id=settings.account_id,
         gate=parts.gate,
-        connection_seconds=settings.xds_connection_seconds,
-        keepalive_seconds=settings.xds_keepalive_seconds,
+        upkeep=settings.xds_upkeep,
         bounds=settings.xds_bounds,
     )
 
@@ -239,7 +248,7 @@ def _build_api(settings: Settings, parts: _Parts) -> _ApiServer:
     )
     if parts.certificate is not None:
         config.load()
-        config.ssl = parts.certificate.context
+        config.ssl = parts.certificate.http
     return _ApiServer(config)
 
 
@@ -273,7 +282,7 @@ def _is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, option: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle's algorithm off only on sockets that name TCP as their protocol; with it
     # on, a delayed acknowledgement holds every answer's body back for 40 ms.
@@ -282,37 +291,34 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         # Whoever reads the address in the log may connect at once, and waits instead of failing.
-        listener.listen()
+        listener.listen(socket.SOMAXCONN)
     except OSError as error:
         listener.close()
         raise ServeError(
-            f"--api {_render_address(host, port)} can't be bound: {error.strerror}"
+            f"{option} {_render_address(host, port)} can't be bound: {error.strerror}"
         ) from error
     return listener
 
 
-def _bind_xds(xds: XdsServer, host: str, port: int, certificate: Certificate | None) -> str:
-    credentials = None if certificate is None else build_credentials(certificate)
-    return _bind(xds, host, port, credentials, "--xds")
+async def _listen_xds(
+    xds: XdsServer, settings: Settings, certificate: Certificate | None, stack: contextlib.ExitStack
+) -> tuple[str, str | None]:
+    """Serve ADS; return its address, and that for proxies with tokens where they have their own."""
+    listener = stack.enter_context(_listen(*parse_address(settings.xds, "--xds"), "--xds"))
+    if certificate is None:
+        await xds.listen(listener)
+    else:
+        await xds.listen(listener, lambda: certificate.mutual or certificate.ads)
+    own = settings.proxies.token_address
+    if own is None or certificate is None:
+        return _address_of(listener), None
+    others = stack.enter_context(_listen(*parse_address(own, "--xds-tokens"), "--xds-tokens"))
+    await xds.listen(others, lambda: certificate.ads)
+    return _address_of(listener), _address_of(others)
 
 
-def _bind_tokens(
-    xds: XdsServer, address: str | None, certificate: Certificate | None
-) -> str | None:
-    if address is None or certificate is None:
-        return None
-    credentials = build_credentials(certificate, with_clients=False)
-    return _bind(xds, *parse_address(address, "--xds-tokens"), credentials, "--xds-tokens")
-
-
-def _bind(
-    xds: XdsServer, host: str, port: int, credentials: grpc.ServerCredentials | None, option: str
-) -> str:
-    address = _render_address(host, port)
-    try:
-        return _render_address(host, xds.bind(address, credentials))
-    except RuntimeError as error:
-        raise ServeError(f"{option} {address} can't be bound: is another process there?") from error
+def _address_of(listener: socket.socket) -> str:
+    return _render_address(*listener.getsockname()[:2])
 
 
 def _render_address(host: str, port: int) -> str:

@@ -6,7 +6,6 @@ resend     a proxy was sent a resource that it had already, unchanged
 leftover   a process still ran after everything had been stopped
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -76,31 +75,22 @@ def render_complaints(complaints: Sequence[Complaint], allowed: Collection[str] 
 def _find_resends(records: Sequence["LogRecord"]) -> Iterator[Complaint]:
     """Resources that went twice to the same proxy with the same version.
 
-    A stream is known by the proxy's resource and peer. A record without versions stands for its
-    revision; one without peer is looked at only while its resource has a single proxy.
+    A stream is known by the proxy's resource and peer.
     """
     held: dict[tuple[str, str, str, str], str] = {}
-    connected: Counter[str] = Counter()
     for record in records:
         fields = record.fields
-        resource, peer = str(fields.get("resource", "")), str(fields.get("peer", ""))
-        if record.event == "proxy_connected":
-            connected[resource] += 1
-        elif record.event == "proxy_disconnected":
-            connected[resource] -= 1
-        elif record.event == "serving":
-            connected.clear()
+        resource, kind = str(fields.get("resource", "")), str(fields.get("type", ""))
         if record.event in ("proxy_connected", "proxy_disconnected", "serving"):
             # A new stream starts with nothing.
             held = {key: version for key, version in held.items() if key[0] != resource}
-        if record.event != "push" or ("peer" not in fields and connected[resource] > 1):
+        if record.event != "push":
             continue
-        for name in fields["removed"]:
-            held.pop((resource, peer, fields["type"], name), None)
-        versions = fields.get("versions", {})
-        for name in fields["sent"]:
-            key = (resource, peer, str(fields["type"]), str(name))
-            version = str(versions.get(name, f"of revision {fields['revision']}"))
-            if held.get(key) == version and fields["type"] != _RESENT_WITH_CLUSTERS:
-                yield Complaint("resend", f"{name} ({fields['type']}, {version}) to {resource}")
-            held[key] = version
+        for peer in fields["peers"]:
+            for name in fields["removed"]:
+                held.pop((resource, peer, kind, name), None)
+            for name, version in fields["sent"].items():
+                key = (resource, peer, kind, name)
+                if held.get(key) == version and kind != _RESENT_WITH_CLUSTERS:
+                    yield Complaint("resend", f"{name} ({kind}, {version}) to {resource}")
+                held[key] = version

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -13,23 +12,8 @@ from meshwright.access.errors import AccessSettingsError
 _log = structlog.get_logger("meshwright.access")
 
 
-@dataclass(frozen=True, slots=True)
-class Pem:
-    """What a server shows and whom it trusts, each as PEM.
-
-    Attributes:
-        certificate: The certificate and its chain.
-        key: Its private key.
-        authorities: Whose certificates clients must show; None where they need none.
-    """
-
-    certificate: bytes
-    key: bytes = field(repr=False)
-    authorities: bytes | None = None
-
-
 class Certificate:
-    """A certificate with its key, and the context that serves them.
+    """A certificate with its key, and the contexts that serve them.
 
     New connections get the newest pair; those that are open keep theirs. A pair that can't be
     used, such as one of which only half has been written yet, leaves the last one in place.
@@ -40,8 +24,10 @@ class Certificate:
         authorities: A PEM file with the authorities of clients' certificates.
 
     Attributes:
-        context: What serves the pair over HTTP; it asks clients for no certificate.
-        pem: The files' contents, replaced as a whole by those of a newer state.
+        http: What serves the pair over HTTP; it asks clients for no certificate. It stays the same
+            object when the files change.
+        ads: What serves the pair over gRPC, without asking clients for a certificate.
+        mutual: The same where clients must show a certificate; None without authorities.
 
     Raises:
         AccessSettingsError: The files can't be used as they are now.
@@ -53,10 +39,8 @@ class Certificate:
         self._authorities = authorities
         self._seen = self._identity()
         self._refused: str | None = None
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
-        self.pem = self._load(self.context)
+        self.http = self._build_context("http/1.1")
+        self.ads, self.mutual = self._build_ads_contexts()
 
     def refresh(self) -> None:
         """Take over the files if they have changed since, and log what came of it."""
@@ -65,9 +49,10 @@ class Certificate:
             if seen == self._seen:
                 return
             self._seen = seen
-            # A trial first: a context whose certificate and key don't match would serve nobody.
-            self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-            self.pem = self._load(self.context)
+            # New contexts first: one whose certificate and key don't match would serve nobody.
+            ads, mutual = self._build_ads_contexts()
+            self._load(self.http)
+            self.ads, self.mutual = ads, mutual
         except AccessSettingsError as error:
             if str(error) != self._refused:  # once, not at each look
                 _log.error("certificate_refused", reason=str(error), remedy="mend the files")
@@ -76,28 +61,35 @@ class Certificate:
         self._refused = None
         _log.info("certificate_reloaded", file=str(self._certificate))
 
-    def _load(self, context: ssl.SSLContext) -> Pem:
+    def _build_ads_contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
+        ads = self._build_context("h2")
+        if self._authorities is None:
+            return ads, None
+        mutual = self._build_context("h2")
+        mutual.verify_mode = ssl.CERT_REQUIRED
+        try:
+            mutual.load_verify_locations(self._authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise AccessSettingsError(
+                f"TLS authorities {self._authorities} can't be used: {_render_reason(error)}"
+            ) from None
+        return ads, mutual
+
+    def _build_context(self, protocol: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols([protocol])
+        self._load(context)
+        return context
+
+    def _load(self, context: ssl.SSLContext) -> None:
         try:
             # An empty passphrase makes OpenSSL fail on an encrypted key instead of asking for one.
             context.load_cert_chain(self._certificate, self._key, password="")
         except (OSError, ssl.SSLError) as error:
-            reason = getattr(error, "reason", None) or error.strerror or "not PEM"
             raise AccessSettingsError(
-                f"TLS certificate {self._certificate} with key {self._key} can't be used: {reason}"
-            ) from None
-        authorities = self._authorities
-        try:
-            if authorities is not None:
-                context.load_verify_locations(authorities)
-            return Pem(
-                self._certificate.read_bytes(),
-                self._key.read_bytes(),
-                None if authorities is None else authorities.read_bytes(),
-            )
-        except (OSError, ssl.SSLError) as error:
-            reason = getattr(error, "reason", None) or error.strerror or "not PEM"
-            raise AccessSettingsError(
-                f"TLS authorities {authorities} can't be used: {reason}"
+                f"TLS certificate {self._certificate} with key {self._key} can't be used: "
+                f"{_render_reason(error)}"
             ) from None
 
     def _identity(self) -> tuple[int, ...]:
@@ -109,3 +101,7 @@ class Certificate:
                 raise AccessSettingsError(f"TLS: {path} can't be read: {error.strerror}") from None
             identity += (status.st_ino, status.st_size, status.st_mtime_ns)
         return tuple(identity)
+
+
+def _render_reason(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or "not PEM"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import grpc
 import yaml
 
-from meshwright.access.certificates import Certificate, Pem
+from meshwright.access.certificates import Certificate
 from meshwright.access.errors import AccessSettingsError
 from meshwright.access.gates import CertificateGate, ProxyGate, SignatureGate, TokenGate
 from meshwright.access.keys import Keys
@@ -103,38 +102,6 @@ class ProxySettings:
                 "--xds-tls-certificate and --xds-tls-key, and proxies tokens, or certificates "
                 "of --xds-client-ca; or use 127.0.0.1"
             )
-
-
-def build_credentials(
-    certificate: Certificate, *, with_clients: bool = True
-) -> grpc.ServerCredentials:
-    """GRPC's server credentials, which show new connections the newest certificate.
-
-    Args:
-        certificate: What is shown.
-        with_clients: Whether clients must show one of the configured authorities, where there
-            are any. gRPC for Python knows no way to ask without insisting.
-    """
-    served = certificate.pem
-
-    def fetch() -> Any:
-        nonlocal served
-        if certificate.pem is served:
-            return None  # gRPC keeps the one that it has
-        served = certificate.pem
-        return _build_configuration(served, with_clients=with_clients)
-
-    return grpc.dynamic_ssl_server_credentials(
-        _build_configuration(served, with_clients=with_clients),
-        fetch,
-        require_client_authentication=with_clients and served.authorities is not None,
-    )
-
-
-def _build_configuration(pem: Pem, *, with_clients: bool) -> Any:
-    return grpc.ssl_server_certificate_configuration(
-        [(pem.key, pem.certificate)], root_certificates=pem.authorities if with_clients else None
-    )
 
 
 def read_identities(file: Path, account_id: str) -> dict[str, ResourceKey]:

@@ -11,13 +11,6 @@ from typing import Final
 
 from meshwright.model.resources import ResourceKey
 
-STREAMS_PER_CONNECTION: Final = 100
-"""How many streams a client may have open on one TCP connection, before anything of them is read.
-
-A proxy needs one; a client that wants more than this opens another connection.
-Source: RFC 9113, 6.5.2, which recommends no less.
-"""
-
 _REMEMBERED: Final = 10_000
 
 Who = tuple[str, ResourceKey]

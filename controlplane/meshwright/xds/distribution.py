@@ -22,6 +22,7 @@ from meshwright.meshes import Meshes, Transition
 from meshwright.model.resources import Kind, MeshKey, ResourceKey
 from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
+from meshwright.xds.push_log import PushLog
 from meshwright.xds.records import ProxyRecord, ProxyRecords
 from meshwright.xds.resources import Snapshot
 from meshwright.xds.snapshots import Snapshots
@@ -117,6 +118,7 @@ class Distribution:
         self._first_at = 0.0
         self._waiting = 0
         self.metrics = Metrics()
+        self.pushes = PushLog()
         self._timer: asyncio.TimerHandle | None = None
         meshes.watch(self.note)
         outside.watch(self._mark)
@@ -186,17 +188,26 @@ class Distribution:
         return graph
 
     def _offer(self, connections: Iterable[Connection]) -> None:
+        chosen: dict[int, Snapshot | None] = {}
         for connection in connections:
-            try:
-                snapshot = connection.record.choose(self._snapshot(connection.proxy))
-            except Exception:
-                # What one mesh holds must not keep the others' changes from their proxies; this
-                # proxy goes on with what it has.
-                _log.exception("unexpected_error", resource=connection.arn, peer=connection.peer)
-                continue
-            connection.stream.offer(snapshot)
-            self._settle(connection)
-            connection.wake()
+            # Those that are alike share a record, and with it what is chosen for them.
+            alike = id(connection.record)
+            if alike not in chosen:
+                chosen[alike] = self._choose(connection)
+            snapshot = chosen[alike]
+            if snapshot is not None:
+                connection.stream.offer(snapshot)
+                self._settle(connection)
+                connection.wake()
+
+    def _choose(self, connection: Connection) -> Snapshot | None:
+        """What a proxy is offered; None where it has to go on with what it has."""
+        try:
+            return connection.record.choose(self._snapshot(connection.proxy))
+        except Exception:
+            # What one mesh holds must not keep the others' changes from their proxies.
+            _log.exception("unexpected_error", resource=connection.arn, peer=connection.peer)
+            return None
 
     def _snapshot(self, proxy: Proxy) -> Snapshot:
         """What a proxy should have, made once for all that are alike."""

@@ -1,22 +1,21 @@
-"""ADS over gRPC: sockets for the state machines."""
-# pyright: basic, reportAttributeAccessIssue=false
-# grpcio's stubs know neither grpc.aio.EOF nor the generic handlers' types.
+"""ADS over gRPC: which methods there are, and how a stopping server lets its proxies go."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, Final
-
-import grpc
-import grpc.aio
+from typing import Final
 
 from meshwright.xds.admission import Credentials, Gate, OpenGate
-from meshwright.xds.bounds import STREAMS_PER_CONNECTION, Bounds, Turnstile
+from meshwright.xds.bounds import Bounds, Turnstile
 from meshwright.xds.distribution import Distribution
 from meshwright.xds.exchange import Exchange
 from meshwright.xds.stream import Delta, Dialect, StateOfTheWorld
+from meshwright.xds.transport.calls import Call, Status
+from meshwright.xds.transport.sockets import CallServer, Peer, Upkeep
 from meshwright.xds.wire import Request, parse_delta_request, parse_sotw_request
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -24,25 +23,12 @@ SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 _HANDED_OVER_PER_SECOND: Final = 100
 """How many proxies a stopping server sends elsewhere in a second, where it has the time."""
 
-_METHODS: Final = (
-    ("DeltaAggregatedResources", parse_delta_request, Delta),
-    ("StreamAggregatedResources", parse_sotw_request, StateOfTheWorld),
-)
+_Method = tuple[Callable[[bytes], Request], Callable[[], Dialect]]
 
-_OPTIONS: Final = (
-    # App Mesh's Envoy image pings every 10 s, with or without data; that must not be punished.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
-    # Requests are small, so there is no bandwidth to be probed for; while a probe's own ping is
-    # unanswered, gRPC sends no other one, and would not miss a proxy that has vanished.
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    ("grpc.so_reuseport", 0),
-    # An ADS stream never ends by itself; what is under way at the end of its age may finish.
-    ("grpc.max_connection_age_grace_ms", 5_000),
-)
+_METHODS: Final[dict[str, _Method]] = {
+    f"/{SERVICE}/DeltaAggregatedResources": (parse_delta_request, Delta),
+    f"/{SERVICE}/StreamAggregatedResources": (parse_sotw_request, StateOfTheWorld),
+}
 
 
 class XdsServer:
@@ -52,10 +38,7 @@ class XdsServer:
         distribution: What it gives out.
         account_id: The owner of meshes that node ids name without one.
         gate: Who decides which proxy gets what; without one, all get what they ask for.
-        connection_seconds: How old a connection gets, give or take a tenth, which keeps proxies
-            that came together from going together.
-        keepalive_seconds: After how long without a word from a client it is asked for a sign of
-            life; without one it is forgotten after two thirds of that.
+        upkeep: How connections are kept, and how long.
         bounds: What one identity and one stream may take.
     """
 
@@ -65,8 +48,7 @@ class XdsServer:
         *,
         account_id: str,
         gate: Gate | None = None,
-        connection_seconds: float = 3600.0,
-        keepalive_seconds: float = 30.0,
+        upkeep: Upkeep | None = None,
         bounds: Bounds | None = None,
     ) -> None:
         self._distribution = distribution
@@ -74,44 +56,13 @@ class XdsServer:
         self._gate = gate or OpenGate()
         self._turnstile = Turnstile(bounds or Bounds())
         self._exchanges: set[Exchange] = set()
-        answer_ms = round(keepalive_seconds * 1000 * 2 / 3)
-        self._server = grpc.aio.server(
-            options=(
-                *_OPTIONS,
-                ("grpc.max_connection_age_ms", round(connection_seconds * 1000)),
-                ("grpc.keepalive_time_ms", round(keepalive_seconds * 1000)),
-                ("grpc.keepalive_timeout_ms", answer_ms),
-                # Without this one gRPC's own minute counts, whatever the other says.
-                ("grpc.http2.ping_timeout_ms", answer_ms),
-            )
-        )
-        self._server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(
-                    SERVICE,
-                    {
-                        name: grpc.stream_stream_rpc_method_handler(
-                            self._handler(f"/{SERVICE}/{name}", parse, dialect)
-                        )
-                        for name, parse, dialect in _METHODS
-                    },
-                ),
-            )
-        )
+        self._server = CallServer(self._accept, upkeep)
 
-    def bind(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """Bind an address, `HOST:PORT`, with TLS where there are credentials; return the port.
-
-        Raises:
-            RuntimeError: It can't be bound.
-        """
-        if credentials is None:
-            return self._server.add_insecure_port(address)
-        return self._server.add_secure_port(address, credentials)
-
-    async def start(self) -> None:
-        """Begin to serve."""
-        await self._server.start()
+    async def listen(
+        self, listener: socket.socket, context: Callable[[], ssl.SSLContext] | None = None
+    ) -> None:
+        """Serve a bound socket, with TLS where there is a context for new connections."""
+        await self._server.listen(listener, context)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more streams, and end those that are open one after another.
@@ -121,42 +72,43 @@ class XdsServer:
         Args:
             grace_seconds: How long that may take.
         """
-        stopping = asyncio.create_task(self._server.stop(grace_seconds))
+        self._server.refuse_more()
         exchanges = list(self._exchanges)
         random.shuffle(exchanges)
         loop = asyncio.get_running_loop()
+        began = loop.time()
         for delay, exchange in zip(
             plan_handover(len(exchanges), grace_seconds), exchanges, strict=True
         ):
-            loop.call_later(delay, _hand_over, exchange)
-        await stopping
+            await asyncio.sleep(began + delay - loop.time())
+            _hand_over(exchange)
+        await self._server.close()
 
     def end_unwelcome(self) -> None:
         """End the streams of proxies that would not be let in any more."""
-        for exchange in self._exchanges:
+        for exchange in list(self._exchanges):
             exchange.end_if_unwelcome()
 
-    def _handler(
-        self, path: str, parse: Callable[[bytes], Request], dialect: Callable[[], Dialect]
-    ) -> Callable[[Any, Any], Any]:
-        async def serve(_: Any, context: Any) -> None:
-            credentials = _read_credentials(context, path)
-            exchange = Exchange(
-                self._distribution,
-                self._account_id,
-                self._gate,
-                self._turnstile,
-                credentials,
-                parse,
-                context,
-            )
-            self._exchanges.add(exchange)
-            try:
-                await exchange.run(dialect())
-            finally:
-                self._exchanges.remove(exchange)
-
-        return serve
+    def _accept(self, call: Call, peer: Peer) -> Exchange | None:
+        method = _METHODS.get(call.path)
+        if method is None:
+            call.finish(Status.UNIMPLEMENTED, f"{call.path}: only {SERVICE} is served here")
+            return None
+        parse, dialect = method
+        exchange = Exchange(
+            self._distribution,
+            self._account_id,
+            self._gate,
+            self._turnstile,
+            _read_credentials(call, peer),
+            peer.address,
+            parse,
+            dialect(),
+            call,
+            self._exchanges.discard,
+        )
+        self._exchanges.add(exchange)
+        return exchange
 
 
 def plan_handover(streams: int, grace_seconds: float) -> Sequence[float]:
@@ -173,21 +125,18 @@ def plan_handover(streams: int, grace_seconds: float) -> Sequence[float]:
 
 
 def _hand_over(exchange: Exchange) -> None:
-    exchange.end(
-        grpc.StatusCode.UNAVAILABLE,
-        "this control plane is stopping: connect again",
-        is_refusal=False,
+    exchange.end_with(
+        Status.UNAVAILABLE, "this control plane is stopping: connect again", is_refusal=False
     )
 
 
-def _read_credentials(context: Any, path: str) -> Credentials:
-    """What the handshake has proven; gRPC tells a SPIFFE id only where it is the only URI."""
-    proven = context.auth_context()
-    spiffe_ids = proven.get("peer_spiffe_id", ())
-    certificates = proven.get("x509_pem_cert", ())
+def _read_credentials(call: Call, peer: Peer) -> Credentials:
+    """What the handshake has proven; a SPIFFE id is the certificate's only URI."""
+    uris = peer.uris
+    is_spiffe = len(uris) == 1 and uris[0].startswith("spiffe://")
     return Credentials(
-        spiffe_id=spiffe_ids[0].decode() if len(spiffe_ids) == 1 else None,
-        certificate=certificates[0] if certificates else None,
-        path=path,
-        metadata=tuple((name, str(value)) for name, value in context.invocation_metadata()),
+        spiffe_id=uris[0] if is_spiffe else None,
+        certificate=peer.certificate,
+        path=call.path,
+        metadata=call.metadata,
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from meshwright.xds.resources import (
     CLUSTER,
@@ -31,11 +31,8 @@ from meshwright.xds.wire import Request, render_delta_response, render_sotw_resp
 _WHOLE: Final = frozenset({CLUSTER, LISTENER})
 """The types of which a state-of-the-world response holds everything ("Resource types")."""
 
-_NOTHING: Final = Subscription()
 
-
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A response to be written to the wire.
 
     Attributes:
@@ -139,19 +136,20 @@ class ProxyStream:
     @property
     def settled(self) -> bool:
         """Whether the proxy has acknowledged everything that it should have, and nothing else."""
-        if any(subscription.in_flight for subscription in self._subscriptions.values()):
-            return False
-        return all(self._holds_all(type_url) for type_url in TYPES)
+        for type_url in TYPES:
+            subscription = self._subscriptions.get(type_url)
+            if subscription is None:
+                if self.target.of_type(type_url):
+                    return False
+            elif subscription.in_flight is not None or not self._is_complete(type_url):
+                return False
+        return True
 
-    def _holds_all(self, type_url: str) -> bool:
-        subscription = self._subscriptions.get(type_url, _NOTHING)
-        versions = {
-            name: resource.version for name, resource in self.target.of_type(type_url).items()
-        }
-        pending = self.target.pending_of(type_url)
-        answered = subscription.asked <= pending and not subscription.owes_answer
-        held = {name: held for name, held in subscription.held.items() if name not in pending}
-        return answered and held == versions
+    def _is_complete(self, type_url: str) -> bool:
+        target = self.target
+        return self._subscriptions[type_url].is_complete(
+            target.of_type(type_url), target.pending_of(type_url)
+        )
 
     def next_responses(self) -> list[Response]:
         """The responses that may be sent now; they count as sent."""
@@ -168,17 +166,20 @@ class ProxyStream:
             subscription = self._subscriptions.get(type_url)
             if subscription is None:
                 continue
-            resources = self.target.of_type(type_url)
-            update = subscription.find_additions(resources, self.target.pending_of(type_url))
-            free = type_url in (ENDPOINT, SECRET) or not waiting
-            if update is not None and subscription.in_flight is None and free:
-                yield type_url, update
-            waiting = waiting or update is not None or subscription.in_flight is not None
+            if subscription.in_flight is not None:
+                waiting = True
+            elif not self._is_complete(type_url):
+                resources = self.target.of_type(type_url)
+                update = subscription.find_additions(resources, self.target.pending_of(type_url))
+                if update is not None:
+                    if type_url in (ENDPOINT, SECRET) or not waiting:
+                        yield type_url, update
+                    waiting = True
         if waiting:
             return
         for type_url in reversed(TYPES):
             subscription = self._subscriptions.get(type_url)
-            if subscription is not None:
+            if subscription is not None and not self._is_complete(type_url):
                 resources = self.target.of_type(type_url)
                 update = subscription.find_removals(resources, self.target.pending_of(type_url))
                 if update is not None:
@@ -202,8 +203,7 @@ class ProxyStream:
         """
         endpoints = self._subscriptions.get(ENDPOINT)
         if endpoints is not None:
-            for resource in update.changed:
-                endpoints.held.pop(resource.name, None)
+            endpoints.expect_again(resource.name for resource in update.changed)
 
 
 class Delta:
@@ -255,8 +255,8 @@ class StateOfTheWorld:
         if first and request.type_url in _WHOLE and not request.names:
             subscription.wildcard = True
         names = set(request.names) - {WILDCARD}
-        if WILDCARD in request.names:
-            subscription.wildcard = True
+        if WILDCARD in request.names and not subscription.wildcard:
+            subscription.subscribe((WILDCARD,))
         subscription.unsubscribe(subscription.names - names)
         subscription.subscribe(names - subscription.names)
         if first:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from meshwright.xds.resources import PackedResource
 
@@ -21,8 +21,7 @@ REJECTIONS_KEPT: Final = 100
 """How many rejections are remembered of one proxy and type; the oldest give way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """What one response says about a type.
 
     Attributes:
@@ -34,16 +33,14 @@ class Update:
     removed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class InFlight:
+class InFlight(NamedTuple):
     """A response that is neither acknowledged nor rejected yet: its nonce and what it said."""
 
     nonce: str
     update: Update
 
 
-def _remember_rejections() -> deque[frozenset[tuple[str, str]]]:
-    return deque(maxlen=REJECTIONS_KEPT)
+_Contents = frozenset[tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -58,8 +55,11 @@ class Subscription:
         owes_answer: The first request has to be answered even where there is nothing to send:
             until then the proxy waits with everything else ("Resource warming").
         rejected: What the proxy rejected, name and version of what stood in one response: it is
-            not sent again together.
+            not sent again together. None until it has rejected anything.
         in_flight: The response that the proxy has not answered yet.
+        complete: The resources of which it was seen last that the proxy has them all and no
+            others; None where that has changed since.
+        complete_pending: The names of those that were to come then.
     """
 
     wildcard: bool = False
@@ -67,8 +67,10 @@ class Subscription:
     held: dict[str, str] = field(default_factory=dict[str, str])
     asked: set[str] = field(default_factory=set[str])
     owes_answer: bool = False
-    rejected: deque[frozenset[tuple[str, str]]] = field(default_factory=_remember_rejections)
+    rejected: deque[_Contents] | None = None
     in_flight: InFlight | None = None
+    complete: Mapping[str, PackedResource] | None = None
+    complete_pending: frozenset[str] = frozenset()
 
     def subscribe(self, names: Iterable[str]) -> None:
         """Want names, and have them answered even where the proxy has them.
@@ -76,6 +78,7 @@ class Subscription:
         "Subscribing to resources": a name that is subscribed to again is sent again.
         """
         for name in names:
+            self.complete = None
             if name == WILDCARD:
                 self.wildcard = True
             else:
@@ -85,6 +88,7 @@ class Subscription:
     def unsubscribe(self, names: Iterable[str]) -> None:
         """Stop wanting names; the proxy has forgotten them by itself."""
         for name in names:
+            self.complete = None
             if name == WILDCARD:
                 self.wildcard = False
                 for held in self.held.keys() - self.names:
@@ -100,6 +104,29 @@ class Subscription:
         if self.wildcard:
             return resources
         return {name: resources[name] for name in self.names if name in resources}
+
+    def is_complete(
+        self, resources: Mapping[str, PackedResource], pending: frozenset[str] = frozenset()
+    ) -> bool:
+        """Whether the proxy has, or has been sent, all that there is and nothing else.
+
+        What is found is remembered: most of what happens to a stream changes one type, and the
+        others are asked about each time.
+        """
+        if self.complete is resources and self.complete_pending == pending:
+            return True
+        held = self.held
+        if pending:
+            held = {name: version for name, version in held.items() if name not in pending}
+        is_complete = (
+            self.asked <= pending
+            and not self.owes_answer
+            and len(held) == len(resources)
+            and all(held.get(name) == each.version for name, each in resources.items())
+        )
+        if is_complete:
+            self.complete, self.complete_pending = resources, pending
+        return is_complete
 
     def find_additions(
         self, resources: Mapping[str, PackedResource], pending: frozenset[str] = frozenset()
@@ -125,7 +152,7 @@ class Subscription:
     def _find_rejected(self, wanted: Mapping[str, PackedResource]) -> set[tuple[str, str]]:
         """What would be refused again; where one of several was mended, it may be all of them."""
         again: set[tuple[str, str]] = set()
-        for contents in self.rejected:
+        for contents in self.rejected or ():
             if all(name in wanted and wanted[name].version == each for name, each in contents):
                 again |= contents
         return again
@@ -143,13 +170,21 @@ class Subscription:
     def sent(self, nonce: str, update: Update) -> None:
         """Take note of a response."""
         self.in_flight = InFlight(nonce, update)
+        self.complete = None
         self.owes_answer = False
         for resource in update.changed:
             self.held[resource.name] = resource.version
         for name in update.removed:
             self.held.pop(name, None)
-        self.asked.difference_update(resource.name for resource in update.changed)
-        self.asked.difference_update(update.removed)
+        if self.asked:
+            self.asked.difference_update(resource.name for resource in update.changed)
+            self.asked.difference_update(update.removed)
+
+    def expect_again(self, names: Iterable[str]) -> None:
+        """Take note that the proxy needs resources again, whatever it has of them."""
+        for name in names:
+            self.complete = None
+            self.held.pop(name, None)
 
     def acknowledged(self) -> None:
         """Take note that the response in flight was accepted."""
@@ -162,8 +197,10 @@ class Subscription:
         which versions the proxy has now: they count as unknown, and what is right is sent anew.
         """
         response = self.in_flight
-        self.in_flight = None
+        self.in_flight = self.complete = None
         if contents:
+            if self.rejected is None:
+                self.rejected = deque(maxlen=REJECTIONS_KEPT)
             self.rejected.append(contents)
         for resource in response.update.changed if response is not None else ():
             self.held[resource.name] = UNKNOWN

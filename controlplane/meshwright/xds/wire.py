@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
@@ -28,8 +30,10 @@ class Node:
     envoy_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+_NONE_HELD: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Request(NamedTuple):
     """A request of either dialect.
 
     Attributes:
@@ -49,7 +53,7 @@ class Request:
     error: str | None = None
     names: tuple[str, ...] = ()
     unsubscribed: tuple[str, ...] = ()
-    held_versions: Mapping[str, str] = field(default_factory=dict[str, str])
+    held_versions: Mapping[str, str] = _NONE_HELD
     version: str = ""
 
 
@@ -110,10 +114,8 @@ def render_delta_response(
     type_url: str, nonce: str, changed: Iterable[PackedResource], removed: Iterable[str]
 ) -> bytes:
     """A `DeltaDiscoveryResponse` made of already serialized resources."""
-    head = discovery_pb2.DeltaDiscoveryResponse(
-        type_url=type_url, nonce=nonce, removed_resources=list(removed)
-    )
-    return head.SerializeToString() + b"".join(
+    fields = [_encode_type(type_url), encode_bytes(5, nonce.encode())]
+    fields += [
         encode_bytes(
             2,
             encode_bytes(1, resource.version.encode())
@@ -121,14 +123,25 @@ def render_delta_response(
             + encode_bytes(3, resource.name.encode()),
         )
         for resource in changed
-    )
+    ]
+    fields += [encode_bytes(6, name.encode()) for name in removed]
+    return b"".join(fields)
 
 
 def render_sotw_response(
     type_url: str, nonce: str, version: str, resources: Iterable[PackedResource]
 ) -> bytes:
     """A `DiscoveryResponse` made of already serialized resources."""
-    head = discovery_pb2.DiscoveryResponse(type_url=type_url, nonce=nonce, version_info=version)
-    return head.SerializeToString() + b"".join(
-        encode_bytes(2, resource.any_bytes) for resource in resources
-    )
+    fields = [
+        encode_bytes(1, version.encode()),
+        _encode_type(type_url),
+        encode_bytes(5, nonce.encode()),
+    ]
+    fields += [encode_bytes(2, resource.any_bytes) for resource in resources]
+    return b"".join(fields)
+
+
+@cache
+def _encode_type(type_url: str) -> bytes:
+    """The field of a response's type, which has the same number in both dialects."""
+    return encode_bytes(4, type_url.encode())

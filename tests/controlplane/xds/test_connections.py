@@ -15,13 +15,15 @@ from h2.events import (
     StreamReset,
 )
 
-from meshwright.xds.bounds import STREAMS_PER_CONNECTION
+from meshwright.xds.transport.sockets import Upkeep
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.access.ads import ads_address, asking, make_demo
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
 from tests.controlplane.relay import Relay
 from tests.controlplane.xds.frames import connect_frames
 from tests.controlplane.xds.raw import first_request
+
+STREAMS_PER_CONNECTION = Upkeep().max_streams
 
 
 @pytest.fixture(scope="module")
@@ -73,5 +75,5 @@ def test_a_stream_too_many_on_a_connection_is_refused_and_the_others_go_on(serve
                 break
 
     assert [(each.stream_id, each.error_code) for each in refused] == [
-        (streams[-1], ErrorCodes.ENHANCE_YOUR_CALM)
+        (streams[-1], ErrorCodes.REFUSED_STREAM)
     ]

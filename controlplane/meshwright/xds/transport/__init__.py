@@ -1,0 +1,9 @@
+"""gRPC's server side for streams of messages: HTTP/2 without sockets, calls, and sockets for both.
+
+    sockets  asyncio, TLS, keepalive, age       http2  frames, streams, flow control
+       '------------- bytes --------------------'
+    calls    messages and statuses              <------- data of a stream
+
+gRPC for Python takes seven times as long for one small message to many streams, and can't tell
+what a connection was opened for, so that ADS has a transport of its own (docs/benchmarks.md).
+"""
