@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from meshwright.graph import Graph
 from meshwright.model.resources import MeshKey, ResourceKey
-from meshwright.store import Change, Store, StoredAnswer
+from meshwright.store import Change, SpentSignature, Store, StoredAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,13 @@ class Meshes:
         *,
         committed_at: float,
         answer: StoredAnswer | None = None,
+        spent: SpentSignature | None = None,
     ) -> Graph:
         """Commit changes that were decided on the ground of a graph, and return the next graph.
 
         Raises:
             RevisionConflictError: The mesh is no longer what the decision was made on.
+            SignatureSpentError: The signature of who asked for them was spent before.
         """
         with self.writing:
             head = self.store.commit(
@@ -106,6 +108,7 @@ class Meshes:
                 changes=changes,
                 committed_at=committed_at,
                 answer=answer,
+                spent=spent,
             )
             after = base.with_changes(head, changes)
             self._move(Transition(base, after, frozenset(change.key for change in changes)))

@@ -228,12 +228,18 @@ def _build_api(settings: Settings, parts: _Parts) -> _ApiServer:
         lambda mesh: render_status(parts.meshes, distribution, mesh),
         OperatorApi(parts.writer, count_proxies=lambda mesh: len(distribution.proxies(mesh))),
         SharingApi(parts.writer),
-        TokenApi(parts.tokens, parts.meshes),
+        TokenApi(parts.tokens, parts.writer, account_id=settings.account_id),
         distribution.metrics.render,
     )
     large_bodies = {"/meshwright/v1/apply": MAX_APPLY_BYTES}
     config = uvicorn.Config(
-        Admission(app, parts.guard, limits, large_bodies=large_bodies),
+        Admission(
+            app,
+            parts.guard,
+            limits,
+            large_bodies=large_bodies,
+            unspend=parts.meshes.store.unspend,
+        ),
         # By name and not "auto": the limits of connections are made for this implementation.
         http=build_protocol(limits),
         ws="none",

@@ -27,6 +27,13 @@ def incomplete_signature(message: str) -> AccessError:
     return AccessError("IncompleteSignatureException", message)
 
 
+def signature_used() -> AccessError:
+    """The signature is that of a write which was carried out before."""
+    return invalid_signature(
+        "Signature already used: this signed write was answered before; sign it anew"
+    )
+
+
 def invalid_signature(message: str) -> AccessError:
     """The signature is not valid: made otherwise, for something else, or at another time."""
     return AccessError("InvalidSignatureException", message)

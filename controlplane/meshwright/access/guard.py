@@ -11,8 +11,9 @@ from meshwright.access.canonical import RequestHead
 from meshwright.access.errors import AccessError
 from meshwright.access.keys import AccessKey, Keys
 from meshwright.access.permissions import Caller
-from meshwright.access.replays import Spend, SpentSignatures
+from meshwright.access.replays import Spend, SpentSignatures, build_spent_signature
 from meshwright.access.signatures import Claim, check_signature, check_time, parse_claim
+from meshwright.store import SpentSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,12 @@ class Guard:
         key = candidate.key
         check_signature(candidate.head, candidate.claim, key.secret_access_key, body)
         return Caller(key.account_id, key)
+
+    def build_signature(self, candidate: Candidate | None) -> SpentSignature | None:
+        """What the store is to keep of a write's signature; None where it is not signed."""
+        if candidate is None:
+            return None
+        return build_spent_signature(candidate.claim, self._clock())
 
     @contextmanager
     def once(self, candidate: Candidate | None, *, is_write: bool) -> Generator[Spend]:

@@ -3,6 +3,9 @@
 A signature is spent once its write was answered with success; while the write is under way it is
 taken. One that failed, or whose client was gone before the answer, spends nothing: an SDK's retry
 within the same second may carry the same signature.
+
+What one process has answered it knows by itself. What another one has, or this one before it was
+started anew, the store knows: there a signature is spent by the commit of its write.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from meshwright.access.errors import AccessError, invalid_signature
+from meshwright.access.errors import AccessError, invalid_signature, signature_used
 from meshwright.access.signatures import Claim
+from meshwright.store import SpentSignature
 
 MAX_REMEMBERED: Final = 250_000
 """How many signatures are remembered: over 800 writes a second for as long as one is good."""
@@ -24,6 +28,25 @@ MAX_PRESIGNED_WRITE: Final = timedelta(minutes=15)
 
 Spend = Callable[[], None]
 """Says that a write was answered with success, so that its signature is spent."""
+
+
+_MARGIN: Final = timedelta(minutes=1)
+"""How much longer the store keeps a signature, since control planes' clocks differ."""
+
+
+def build_spent_signature(claim: Claim, now: datetime) -> SpentSignature:
+    """The signature of a write, as the store keeps it."""
+    until = _find_end(claim) + _MARGIN
+    return SpentSignature(
+        signature=f"{claim.access_key_id}/{claim.signature}",
+        spent_at=now.timestamp(),
+        expires_at=until.timestamp(),
+    )
+
+
+def _find_end(claim: Claim) -> datetime:
+    """Until when a write's signature is good."""
+    return min(claim.valid_until, claim.signed_at + MAX_PRESIGNED_WRITE)
 
 
 class SpentSignatures:
@@ -57,9 +80,7 @@ class SpentSignatures:
         # Two keys with one secret sign alike.
         signature = claim.access_key_id.encode() + bytes.fromhex(claim.signature)
         if signature in self._spent:
-            raise invalid_signature(
-                "Signature already used: this signed write was answered before; sign it anew"
-            )
+            raise signature_used()
         if claim.is_presigned and now > claim.signed_at + MAX_PRESIGNED_WRITE:
             raise invalid_signature(
                 "Signature expired: a presigned write is good for 15 minutes after it was signed"
@@ -73,7 +94,7 @@ class SpentSignatures:
                 "ServiceUnavailableException",
                 f"more than {self._limit} writes within minutes: try again in a moment",
             )
-        until = min(claim.valid_until, claim.signed_at + MAX_PRESIGNED_WRITE)
+        until = _find_end(claim)
         self._under_way.add(signature)
         try:
             yield lambda: self._spend(signature, until)

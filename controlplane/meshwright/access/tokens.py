@@ -17,6 +17,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -124,15 +125,22 @@ class Tokens:
         self._revoked = self._store.entries(REVOKED)
         self._keys = {key_id: SigningKey(**json.loads(text)) for key_id, text in keys.items()}
 
-    def issue(self, scope: ResourceId, *, seconds: float | None) -> tuple[str, TokenRecord]:
+    def issue(
+        self,
+        scope: ResourceId,
+        *,
+        seconds: float | None,
+        recording: Callable[[TokenRecord], AbstractContextManager[None]] = nullcontext,
+    ) -> tuple[str, TokenRecord]:
         """A new token, and what is kept of it.
 
         Args:
             scope: A virtual node or gateway, or a mesh for all that the account has in it.
             seconds: For how long it is good; None for always.
+            recording: What the token is kept in, once it is known.
         """
         self.refresh()
-        key_id, key = self._find_newest() or self._make_key()
+        key_id, key = self._find_newest() or self._make_key(_new_key_id())
         now = self._clock()
         record = TokenRecord(
             token_id=secrets.token_hex(8),
@@ -152,7 +160,8 @@ class Tokens:
         token = jwt.encode(
             claims, bytes.fromhex(key.secret), algorithm=_ALGORITHM, headers={"kid": key_id}
         )
-        self._store.put_entry(TOKENS, record.token_id, json.dumps(asdict(record)))
+        with recording(record):
+            self._store.put_entry(TOKENS, record.token_id, json.dumps(asdict(record)))
         return token, record
 
     def list_records(self) -> list[TokenRecord]:
@@ -182,20 +191,28 @@ class Tokens:
         self.refresh()
         self._forget_expired()
 
-    def rotate(self, *, overlap_seconds: float) -> str:
+    def rotate(
+        self,
+        *,
+        overlap_seconds: float,
+        recording: Callable[[str], AbstractContextManager[None]] = nullcontext,
+    ) -> str:
         """Sign with a new key from now on; the new key's id.
 
         Args:
             overlap_seconds: For how long what older keys have signed stays good.
+            recording: What it is done in, once the new key's id is known.
         """
         self.refresh()
         until = self._clock() + overlap_seconds
-        for key_id, key in self._keys.items():
-            # An earlier rotation may have said an earlier end, which stays.
-            ended = replace(key, good_until=min(key.good_until or until, until))
-            self._store.put_entry(KEYS, key_id, json.dumps(asdict(ended)))
-        key_id, _ = self._make_key()
-        return key_id
+        new_id = _new_key_id()
+        with recording(new_id):
+            for key_id, key in self._keys.items():
+                # An earlier rotation may have said an earlier end, which stays.
+                ended = replace(key, good_until=min(key.good_until or until, until))
+                self._store.put_entry(KEYS, key_id, json.dumps(asdict(ended)))
+            self._make_key(new_id)
+        return new_id
 
     def read(self, token: str) -> TokenGrant:
         """What a token entitles to.
@@ -242,8 +259,8 @@ class Tokens:
         newest = [each for each in self._keys.items() if each[1].good_until is None]
         return max(newest, key=lambda each: (each[1].made_at, each[0]), default=None)
 
-    def _make_key(self) -> tuple[str, SigningKey]:
-        key_id, key = secrets.token_hex(4), SigningKey(secrets.token_hex(32), self._clock())
+    def _make_key(self, key_id: str) -> tuple[str, SigningKey]:
+        key = SigningKey(secrets.token_hex(32), self._clock())
         self._store.put_entry(KEYS, key_id, json.dumps(asdict(key)))
         _log.info("token_key_made", key_id=key_id)
         self._forget_expired()
@@ -262,3 +279,7 @@ class Tokens:
         for token_id, text in self._store.entries(TOKENS).items():
             if (TokenRecord(**json.loads(text)).expires_at or _ALWAYS) <= now:
                 self._store.remove_entry(TOKENS, token_id)
+
+
+def _new_key_id() -> str:
+    return secrets.token_hex(4)

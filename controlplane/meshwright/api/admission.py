@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +30,7 @@ from meshwright.api.audit import Author
 from meshwright.api.bodies import MAX_DRAINED_BYTES, read_body
 from meshwright.api.errors import ApiError
 from meshwright.api.routing import find_operation
+from meshwright.store import SpentSignature, StoreError
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """The largest body that is read; the largest specification that the model allows is well below."""
@@ -76,6 +78,7 @@ def author_of(request: HTTPConnection) -> Author:
         forwarded_for=request.headers.get("x-forwarded-for"),
         user_agent=request.headers.get("user-agent"),
         request_id=request_id_of(request),
+        signature=request.scope["state"]["signature"],
     )
 
 
@@ -87,15 +90,23 @@ class Admission:
         guard: Tells who calls.
         limits: How much is taken on.
         large_bodies: The most bytes that a body may have, for paths that take more than others.
+        unspend: Has the store forget the signature of a write whose answer nobody was there for.
     """
 
     def __init__(
-        self, app: ASGIApp, guard: Guard, limits: Limits, *, large_bodies: Mapping[str, int]
+        self,
+        app: ASGIApp,
+        guard: Guard,
+        limits: Limits,
+        *,
+        large_bodies: Mapping[str, int],
+        unspend: Callable[[SpentSignature], None],
     ) -> None:
         self._app = app
         self._guard = guard
         self._limits = limits
         self._large_bodies = large_bodies
+        self._unspend = unspend
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,22 +148,31 @@ class Admission:
             at_most = self._large_bodies.get(scope["path"], MAX_BODY_BYTES)
             body = await read_body(Request(scope, incoming.receive), at_most=at_most)
         caller = self._guard.identify(candidate, body or b"")
-        told = {"caller": caller, "request_id": str(uuid.uuid4())}
+        is_write = scope["method"] not in ("GET", "HEAD")
+        signature = self._guard.build_signature(candidate) if is_write else None
+        told = {"caller": caller, "request_id": str(uuid.uuid4()), "signature": signature}
         # A copy, so that nothing of one request is seen by another on the same connection.
         scope = {**scope, "state": {**scope.get("state", {}), **told}}
         with ExitStack() as stack:
-            spend = stack.enter_context(
-                self._guard.once(candidate, is_write=scope["method"] not in ("GET", "HEAD"))
-            )
+            spend = stack.enter_context(self._guard.once(candidate, is_write=is_write))
 
             async def watch_and_send(message: Message) -> None:
                 # An answer that nobody is there to read leaves the way free for a retry.
-                if _is_success(message) and not await incoming.is_gone():
-                    spend()
+                if _is_success(message):
+                    if not await incoming.is_gone():
+                        spend()
+                    elif signature is not None:
+                        await run_in_threadpool(self._free, signature)
                 await send(message)
 
             inner = incoming.receive if body is None else incoming.replay(body)
             await self._app(scope, inner, watch_and_send if candidate else send)
+
+    def _free(self, signature: SpentSignature) -> None:
+        try:
+            self._unspend(signature)
+        except StoreError as error:
+            _log.warning("signature_stays_spent", reason=str(error))
 
 
 class _Incoming:

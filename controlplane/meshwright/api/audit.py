@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import uuid
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from meshwright.graph import Graph
 from meshwright.model.documents import render_document
-from meshwright.model.resources import Resource
-from meshwright.store import Change, RevisionConflictError
+from meshwright.model.resources import MeshKey, Resource
+from meshwright.store import Change, RevisionConflictError, SignatureSpentError, SpentSignature
 
 STANDARD_OUTPUT: Final = "-"
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -36,6 +37,7 @@ class Author:
         forwarded_for: For whom a load balancer says it passed it on; anybody can claim that.
         user_agent: What the client calls itself.
         request_id: The request's id, as in the log and the answer.
+        signature: What the request is signed with, which is good for one write.
     """
 
     account_id: str
@@ -44,6 +46,20 @@ class Author:
     forwarded_for: str | None = None
     user_agent: str | None = None
     request_id: str | None = None
+    signature: SpentSignature | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the audit log tells of them."""
+        told = {
+            "account_id": self.account_id,
+            "access_key_id": self.access_key_id,
+            "address": self.address,
+            "forwarded_for": self.forwarded_for,
+            "user_agent": self.user_agent,
+            "request_id": self.request_id,
+        }
+        return {name: value for name, value in told.items() if value is not None}
 
     @property
     def is_known(self) -> bool:
@@ -52,11 +68,11 @@ class Author:
 
 
 class AuditLog:
-    """Lines of JSON, one for each resource that changes, written before the change is made.
+    """Lines of JSON, one for each resource or token that changes, written before it does.
 
     So no change is without its line, whenever the process ends. What was written and then did not
     come about, since another control plane was faster, is taken back by a line of its own.
-    Writers take turns; the file is opened anew after it was moved away.
+    The file is opened anew after it was moved away. Safe to use from any thread.
 
     Args:
         path: The file, or `-` for standard output.
@@ -68,11 +84,11 @@ class AuditLog:
     def __init__(self, path: str) -> None:
         self._path = None if path == STANDARD_OUTPUT else Path(path)
         self._file = 1 if self._path is None else _open(self._path)
+        self._lock = threading.Lock()
 
-    @contextmanager
     def recording(
         self, author: Author, operation: str, base: Graph, changes: Sequence[Change], at: float
-    ) -> Generator[None]:
+    ) -> AbstractContextManager[None]:
         """Write down changes that are about to be made, and take them back if that fails.
 
         Args:
@@ -85,21 +101,33 @@ class AuditLog:
         Raises:
             AuditError: Nothing was written, so nothing may be changed.
         """
-        change_id = str(uuid.uuid4())
-        head = {"at": _render_time(at), "change": change_id}
-        told = {name: value for name, value in asdict(author).items() if value is not None}
-        self._append(
-            head
-            | {"event": "change", "operation": operation}
-            | told
-            | {"mesh": base.head.mesh.name, "mesh_owner": base.head.mesh.owner}
-            | {"revision": base.head.revision + 1}
-            | _render_change(base, change)
-            for change in changes
-        )
+        revision = {"revision": base.head.revision + 1}
+        what = [
+            render_mesh(base.head.mesh) | revision | _render_change(base, each) for each in changes
+        ]
+        return self.recording_as(author, operation, what, at)
+
+    @contextmanager
+    def recording_as(
+        self, author: Author, operation: str, what: Sequence[Mapping[str, Any]], at: float
+    ) -> Generator[None]:
+        """Write down what is about to be done beside resources, and take it back if that fails.
+
+        Args:
+            author: Who asked for it.
+            operation: By what operation.
+            what: What is done; a line for each, which tells `before` and `after`.
+            at: When, in seconds since the epoch.
+
+        Raises:
+            AuditError: Nothing was written, so nothing may be done.
+        """
+        head = {"at": _render_time(at), "change": str(uuid.uuid4())}
+        event = {"event": "change", "operation": operation}
+        self._append({**head, **event, **author.facts, **each} for each in what)
         try:
             yield
-        except RevisionConflictError:
+        except (RevisionConflictError, SignatureSpentError):
             self._append([head | {"event": "withdrawn"}])
             raise
         except Exception as error:
@@ -114,11 +142,12 @@ class AuditLog:
 
     def _append(self, lines: Iterable[Mapping[str, Any]]) -> None:
         data = "".join(json.dumps(line) + "\n" for line in lines).encode()
-        if self._path is not None and not _is_open_at(self._file, self._path):
-            fresh = _open(self._path)
-            os.close(self._file)
-            self._file = fresh
-        _write_whole(self._file, data)
+        with self._lock:
+            if self._path is not None and not _is_open_at(self._file, self._path):
+                fresh = _open(self._path)
+                os.close(self._file)
+                self._file = fresh
+            _write_whole(self._file, data)
 
 
 def _open(path: Path) -> int:
@@ -148,6 +177,11 @@ def _write_whole(file: int, data: bytes) -> None:
         with suppress(OSError):
             os.ftruncate(file, os.fstat(file).st_size - written)
         raise AuditError(f"the audit log can't be written: {error.strerror}") from None
+
+
+def render_mesh(mesh: MeshKey) -> dict[str, Any]:
+    """The mesh that a line is about."""
+    return {"mesh": mesh.name, "mesh_owner": mesh.owner}
 
 
 def _render_change(base: Graph, change: Change) -> dict[str, Any]:

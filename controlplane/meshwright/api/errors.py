@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from meshwright.access.errors import AccessError
+from meshwright.access.errors import AccessError, signature_used
 from meshwright.api.audit import AuditError
 from meshwright.model.service import load_service_model
-from meshwright.store import StoreError, StoreLimitError
+from meshwright.store import SignatureSpentError, StoreError, StoreLimitError
 
 
 class ApiError(Exception):
@@ -56,6 +56,8 @@ def as_api_error(error: Exception) -> ApiError | None:
             return error
         case AccessError():
             return ApiError(error.code, error.message)
+        case SignatureSpentError():
+            return as_api_error(signature_used())
         case StoreLimitError():
             return bad_request(str(error))
         case StoreError() | AuditError():

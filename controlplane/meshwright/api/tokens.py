@@ -8,6 +8,7 @@ POST   /meshwright/v1/token-keys    {"overlapSeconds": ...}: sign with a new key
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -18,12 +19,13 @@ from starlette.routing import Route
 
 from meshwright.access.permissions import Caller
 from meshwright.access.tokens import TokenError, TokenRecord, Tokens
-from meshwright.api.admission import caller_of
+from meshwright.api.admission import author_of, caller_of
+from meshwright.api.audit import render_mesh
 from meshwright.api.bodies import read_body
 from meshwright.api.errors import ApiError, bad_request, not_found
 from meshwright.api.operator import serve_operation
 from meshwright.api.parsing import parse_object
-from meshwright.meshes import Meshes
+from meshwright.api.writing import Writer
 from meshwright.model.resources import Kind, ResourceId, parse_resource_id
 
 SCOPES: Final = (Kind.MESH, Kind.VIRTUAL_NODE, Kind.VIRTUAL_GATEWAY)
@@ -39,12 +41,15 @@ class TokenApi:
 
     Args:
         tokens: Issues and revokes them.
-        meshes: Tell whom meshes are shared with.
+        writer: Has each request carried out once, and written down.
+        account_id: The server's account, whose keys may rotate what signs all tokens.
     """
 
-    def __init__(self, tokens: Tokens, meshes: Meshes) -> None:
+    def __init__(self, tokens: Tokens, writer: Writer, *, account_id: str) -> None:
         self._tokens = tokens
-        self._meshes = meshes
+        self._writer = writer
+        self._meshes = writer.meshes
+        self._account_id = account_id
 
     def routes(self) -> list[Route]:
         """The routes to be served before those of App Mesh's API."""
@@ -81,7 +86,15 @@ class TokenApi:
         seconds = _parse_seconds("seconds", body.get("seconds"))
         self._require_permitted(caller, "IssueToken", scope)
         scope = self._require_owned(caller, scope)
-        token, record = await run_in_threadpool(self._tokens.issue, scope, seconds=seconds)
+        author = author_of(request)
+
+        def recording(record: TokenRecord) -> AbstractContextManager[None]:
+            what = _describe(record) | {"before": None, "after": asdict(record)}
+            return self._writer.once(author, "IssueToken", what)
+
+        token, record = await run_in_threadpool(
+            self._tokens.issue, scope, seconds=seconds, recording=recording
+        )
         _log.info("token_issued", **asdict(record), **caller.facts)
         return {"token": token, **asdict(record)}
 
@@ -93,9 +106,17 @@ class TokenApi:
             caller.require_write("RevokeToken")
             raise not_found(str(error)) from None
         self._require_permitted(caller, "RevokeToken", _scope(record))
-        await run_in_threadpool(self._tokens.revoke, record)
+        revoked = asdict(record) | {"revoked": True}
+        what = _describe(record) | {"before": asdict(record), "after": revoked}
+        author = author_of(request)
+
+        def revoke() -> None:
+            with self._writer.once(author, "RevokeToken", what):
+                self._tokens.revoke(record)
+
+        await run_in_threadpool(revoke)
         _log.info("token_revoked", token_id=record.token_id, scope=record.scope, **caller.facts)
-        return asdict(record) | {"revoked": True}
+        return revoked
 
     async def _rotate(self, request: Request) -> dict[str, Any]:
         body = await _read(request, {"overlapSeconds"})
@@ -104,7 +125,16 @@ class TokenApi:
             raise bad_request("overlapSeconds: is required")
         caller = caller_of(request)
         caller.require_everything("RotateTokenKeys")
-        key_id = await run_in_threadpool(self._tokens.rotate, overlap_seconds=seconds)
+        caller.require_account("RotateTokenKeys", self._account_id)
+        author = author_of(request)
+
+        def recording(key_id: str) -> AbstractContextManager[None]:
+            after = {"key_id": key_id, "overlap_seconds": seconds}
+            return self._writer.once(author, "RotateTokenKeys", {"before": None, "after": after})
+
+        key_id = await run_in_threadpool(
+            self._tokens.rotate, overlap_seconds=seconds, recording=recording
+        )
         _log.info("token_keys_rotated", key_id=key_id, overlap_seconds=seconds, **caller.facts)
         return {"keyId": key_id, "overlapSeconds": seconds}
 
@@ -148,6 +178,12 @@ def _parse_seconds(name: str, value: object, *, least: float = 1) -> float | Non
     if not is_number or not least <= float(str(value)) <= _CENTURY:
         raise bad_request(f"{name}: must be a number from {least:g} on, a century at most")
     return float(str(value))
+
+
+def _describe(record: TokenRecord) -> dict[str, Any]:
+    """What the audit log tells of a token, beside what it was and is."""
+    mesh = _scope(record).key.mesh
+    return {**render_mesh(mesh), "token": record.token_id, "arn": record.scope}
 
 
 def _scope(record: TokenRecord) -> ResourceId:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from meshwright.api.audit import AuditLog, Author
 from meshwright.api.errors import ApiError
@@ -95,6 +95,7 @@ class Writer:
         Raises:
             ApiError: ServiceUnavailableException, where others write faster than this can.
             AuditError: The change can't be written down, so it was not made.
+            SignatureSpentError: The request was carried out before, here or elsewhere.
         """
         for _ in range(_ATTEMPTS):
             with self.meshes.writing:
@@ -102,6 +103,7 @@ class Writer:
                 now = self._clock()
                 decision = decide(graph, now)
                 if not decision.changes:
+                    self.spend(author)
                     return Written(decision.result, graph.head.revision)
                 recording = (
                     self._audit.recording(author, operation, graph, decision.changes, now)
@@ -111,7 +113,11 @@ class Writer:
                 try:
                     with recording:
                         after = self.meshes.commit(
-                            graph, decision.changes, committed_at=now, answer=decision.answer
+                            graph,
+                            decision.changes,
+                            committed_at=now,
+                            answer=decision.answer,
+                            spent=author.signature,
                         )
                 except RevisionConflictError:
                     continue
@@ -120,3 +126,38 @@ class Writer:
             "ServiceUnavailableException",
             f"mesh {mesh.name!r} is being changed by too many others at once; try again",
         )
+
+    def spend(self, author: Author) -> None:
+        """Spend the signature of a request that comes to no commit.
+
+        Raises:
+            SignatureSpentError: The request was carried out before, here or elsewhere.
+        """
+        if author.signature is not None:
+            self.meshes.store.spend(author.signature)
+
+    @contextmanager
+    def once(self, author: Author, operation: str, what: Mapping[str, Any]) -> Generator[None]:
+        """Do in this context what a request asks for beside meshes: once, and written down.
+
+        Args:
+            author: Who asks for it.
+            operation: By what operation.
+            what: What the audit log tells of it, with `before` and `after`.
+
+        Raises:
+            AuditError: It can't be written down.
+            SignatureSpentError: The request was carried out before, here or elsewhere.
+        """
+        self.spend(author)
+        try:
+            with (
+                self._audit.recording_as(author, operation, [what], self._clock())
+                if self._audit
+                else nullcontext()
+            ):
+                yield
+        except BaseException:
+            if author.signature is not None:
+                self.meshes.store.unspend(author.signature)
+            raise

@@ -22,6 +22,7 @@ from meshwright.store.dynamodb_items import (
     build_change_items,
     build_key,
     build_resource_item,
+    build_spent_item,
     change_sort_key,
     entries_partition,
     head_key,
@@ -32,6 +33,7 @@ from meshwright.store.dynamodb_items import (
     parse_resource,
     resource_key,
     resource_prefix,
+    spent_key,
 )
 from meshwright.store.dynamodb_requests import CancelledError, ConditionError, Table, attempts
 from meshwright.store.dynamodb_table import connect, parse_table_url, prepare_table
@@ -42,6 +44,8 @@ from meshwright.store.interface import (
     MeshHead,
     MeshState,
     RevisionConflictError,
+    SignatureSpentError,
+    SpentSignature,
     StoredAnswer,
     StoreError,
     StoreLimitError,
@@ -221,12 +225,14 @@ class DynamoDbStore:
         changes: Sequence[Change],
         committed_at: float,
         answer: StoredAnswer | None = None,
+        spent: SpentSignature | None = None,
     ) -> MeshHead:
         """Carry out changes to one mesh, all or none.
 
         Raises:
             RevisionConflictError: The mesh is not at `expected_revision`, or the answer's token
                 was answered meanwhile.
+            SignatureSpentError: The signature was spent before.
             StoreLimitError: The changes are too many or too large for one transaction.
         """
         require_changes(changes)
@@ -235,18 +241,24 @@ class DynamoDbStore:
         last_ones = {change.key: change for change in changes}.values()
         expiry = int(self._clock()) + CHANGES_KEPT_SECONDS
         change_items = build_change_items(head, changes, expiry=expiry)
+        conditional: dict[str, TransactWriteItemTypeDef] = {
+            "head": self._write_head(head, changes, expiry=expiry)
+        }
+        if answer is not None:
+            conditional["answer"] = self._write_answer(answer)
+        if spent is not None:
+            conditional["spent"] = self._write_spent(spent)
         writes: list[TransactWriteItemTypeDef] = [
-            self._write_head(head, changes, expiry=expiry),
+            *conditional.values(),
             *(self._write_resource(change) for change in last_ones),
             *({"Put": {"TableName": self._table.name, "Item": each}} for each in change_items),
-            *([self._write_answer(answer)] if answer is not None else []),
         ]
         _require_small(writes, changes)
         for _ in attempts():
             try:
                 self._table.write_together(writes)
             except CancelledError as error:
-                self._explain(error, head, has_answer=answer is not None)
+                self._explain(error, head, list(conditional))
                 continue
             return head
         raise RevisionConflictError(f"mesh {mesh.name!r} is being changed by others")
@@ -303,11 +315,29 @@ class DynamoDbStore:
             }
         }
 
-    def _explain(self, error: CancelledError, head: MeshHead, *, has_answer: bool) -> None:
-        """Raise what a refused commit means; return where it should be tried again."""
+    def _write_spent(self, spent: SpentSignature) -> TransactWriteItemTypeDef:
+        return {
+            "Put": {
+                "TableName": self._table.name,
+                "Item": build_spent_item(spent),
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        }
+
+    def _explain(self, error: CancelledError, head: MeshHead, conditional: Sequence[str]) -> None:
+        """Raise what a refused commit means; return where it should be tried again.
+
+        Args:
+            error: The refusal.
+            head: What the mesh's head would have become.
+            conditional: What the commit's first items are, those with conditions.
+        """
         codes = [str(reason.get("Code", "None")) for reason in error.reasons]
+        failed = {name for name, code in zip(conditional, codes, strict=False) if code == _FAILED}
         name = head.mesh.name
-        if codes[0] == _FAILED:
+        if "spent" in failed:
+            raise SignatureSpentError from error
+        if "head" in failed:
             old = error.reasons[0].get("Item", {})
             if "restoring" in old:
                 raise StoreError(
@@ -318,7 +348,7 @@ class DynamoDbStore:
             raise RevisionConflictError(
                 f"mesh {name!r} is at revision {revision}, not {head.revision - 1}"
             ) from error
-        if has_answer and codes[-1] == _FAILED:
+        if "answer" in failed:
             raise RevisionConflictError("the client token was answered meanwhile") from error
         if not set(codes) <= _BUSY:
             raise StoreError(f"store {self.url!r} refused a commit: {error}") from error
@@ -330,6 +360,21 @@ class DynamoDbStore:
         if item is None or int(item[EXPIRY]["N"]) < int(self._clock()):
             return None
         return StoredAnswer(token, item["request_digest"]["S"], item["body"]["S"])
+
+    def spend(self, spent: SpentSignature) -> None:
+        """Spend a signature on something else than a commit.
+
+        Raises:
+            SignatureSpentError: It was spent before.
+        """
+        try:
+            self._table.put_new(build_spent_item(spent))
+        except ConditionError as error:
+            raise SignatureSpentError from error
+
+    def unspend(self, spent: SpentSignature) -> None:
+        """Let a signature be used again, if it was spent."""
+        self._table.write_all([{"DeleteRequest": {"Key": spent_key(spent)}}])
 
     def secret(self) -> bytes:
         """32 random bytes that all users of this store share, made at its first use."""

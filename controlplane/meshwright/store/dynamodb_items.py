@@ -7,6 +7,7 @@
     mesh/OWNER/MESH     resource/KIND/PARENT/NAME     a resource
     mesh/OWNER/MESH     change/REVISION/PART          what a revision changed (expires)
     answer/DIGEST       answer                        an answer by its client token (expires)
+    spent/SIGNATURE     spent                         that a signed write was carried out (expires)
     entries/COLLECTION  NAME                          a text of no mesh, such as a signing key
 
 All heads are in one partition, so that one small query polls all meshes. Of a key's parts only
@@ -17,11 +18,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey
-from meshwright.store.interface import Change, MeshHead, StoreLimitError
+from meshwright.store.interface import Change, MeshHead, SpentSignature, StoreLimitError
 from meshwright.store.records import parse_record, parse_record_object, render_record
 
 if TYPE_CHECKING:
@@ -90,6 +92,16 @@ def change_sort_key(revision: int, part: int = 0) -> str:
 def answer_key(token: str) -> NewItem:
     """The key of an answer; tokens may be longer than a key may be."""
     return build_key(f"answer/{hashlib.sha256(token.encode()).hexdigest()}", "answer")
+
+
+def build_spent_item(spent: SpentSignature) -> NewItem:
+    """The item that says that a signature was spent."""
+    return {**spent_key(spent), EXPIRY: {"N": str(math.ceil(spent.expires_at))}}
+
+
+def spent_key(spent: SpentSignature) -> NewItem:
+    """The key of that item."""
+    return build_key(f"spent/{spent.signature}", "spent")
 
 
 def entries_partition(collection: str) -> str:

@@ -21,7 +21,9 @@ from meshwright.store.interface import StoreError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""1: the first. 2: records of meshes hold whom they are shared with; signatures are spent."""
+
 _EXAMPLE: Final = "dynamodb://TABLE?region=us-east-1"
 _CREATION_SECONDS: Final = 120
 _OPTIONS: Final = frozenset({"region", "endpoint"})
@@ -167,6 +169,8 @@ def prepare_table(client: DynamoDBClient, address: TableAddress, *, create: bool
                 f"store {address.url!r} has schema {version}, and this version of meshwright "
                 f"knows up to {SCHEMA_VERSION}: run the newer version that wrote it"
             )
+        if version < SCHEMA_VERSION:
+            _upgrade(client, address)
 
 
 def _find_version(client: DynamoDBClient, address: TableAddress) -> int | None:
@@ -216,6 +220,19 @@ def _take_over(client: DynamoDBClient, address: TableAddress) -> int:
             ConditionExpression="attribute_not_exists(pk)",
         )
     return _find_version(client, address) or SCHEMA_VERSION
+
+
+def _upgrade(client: DynamoDBClient, address: TableAddress) -> None:
+    """Keep older versions from a table that holds, or soon will, what they would lose."""
+    with contextlib.suppress(client.exceptions.ConditionalCheckFailedException):
+        client.update_item(
+            TableName=address.table,
+            Key=build_key("schema", "schema"),
+            UpdateExpression="SET version = :new",
+            ConditionExpression="version < :new",
+            ExpressionAttributeValues={":new": {"N": str(SCHEMA_VERSION)}},
+        )
+    _log.info("table_upgraded", table=address.table, schema=SCHEMA_VERSION)
 
 
 def _enable_expiry(client: DynamoDBClient, address: TableAddress) -> None:

@@ -27,6 +27,10 @@ class RevisionConflictError(Exception):
     """What the commit was decided on has changed: read the mesh again and decide anew."""
 
 
+class SignatureSpentError(Exception):
+    """A signed write was carried out before: on this control plane or on another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeshHead:
     """How far a mesh has come.
@@ -72,6 +76,21 @@ class StoredAnswer:
     token: str
     request_digest: str
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpentSignature:
+    """The signature of a write, kept so that the write is carried out once.
+
+    Attributes:
+        signature: The key's id and the signature.
+        spent_at: When it is carried out, in seconds since the epoch.
+        expires_at: Until when it would be good; it is kept at least as long.
+    """
+
+    signature: str
+    spent_at: float
+    expires_at: float
 
 
 class Store(Protocol):
@@ -133,6 +152,7 @@ class Store(Protocol):
         changes: Sequence[Change],
         committed_at: float,
         answer: StoredAnswer | None = None,
+        spent: SpentSignature | None = None,
     ) -> MeshHead:
         """Carry out changes to one mesh, all or none.
 
@@ -142,16 +162,30 @@ class Store(Protocol):
             changes: At least one; of several to one resource the last one counts.
             committed_at: Seconds since the epoch.
             answer: An answer to keep, if and only if the changes are carried out.
+            spent: The signature of who asked for them, spent if and only if they are.
 
         Raises:
             RevisionConflictError: The mesh is not at `expected_revision`, or the answer's token
                 was answered meanwhile.
+            SignatureSpentError: The signature was spent before.
             ValueError: There are no changes.
         """
         ...
 
     def find_answer(self, token: str) -> StoredAnswer | None:
         """The answer that was kept for a client token, or None."""
+        ...
+
+    def spend(self, spent: SpentSignature) -> None:
+        """Spend a signature on something else than a commit.
+
+        Raises:
+            SignatureSpentError: It was spent before.
+        """
+        ...
+
+    def unspend(self, spent: SpentSignature) -> None:
+        """Let a signature be used again, if it was spent."""
         ...
 
     def secret(self) -> bytes:

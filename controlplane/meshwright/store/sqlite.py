@@ -21,6 +21,8 @@ from meshwright.store.interface import (
     MeshHead,
     MeshState,
     RevisionConflictError,
+    SignatureSpentError,
+    SpentSignature,
     StoredAnswer,
     StoreError,
     require_changes,
@@ -55,6 +57,13 @@ _MIGRATIONS: Final[Sequence[str]] = (
     CREATE TABLE entries (
         collection TEXT, name TEXT, content TEXT NOT NULL, PRIMARY KEY (collection, name)
     ) WITHOUT ROWID;
+    """,
+    # With it, records of meshes hold whom they are shared with.
+    """
+    CREATE TABLE spent_signatures (
+        signature TEXT PRIMARY KEY, expires_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX spent_signatures_by_expiry ON spent_signatures (expires_at);
     """,
 )
 """Each entry takes the schema one version further; entries are only ever added."""
@@ -264,15 +273,19 @@ class SqliteStore:
         changes: Sequence[Change],
         committed_at: float,
         answer: StoredAnswer | None = None,
+        spent: SpentSignature | None = None,
     ) -> MeshHead:
         """Carry out changes to one mesh, all or none.
 
         Raises:
             RevisionConflictError: The mesh is not at `expected_revision`, or the answer's token
                 was answered meanwhile.
+            SignatureSpentError: The signature was spent before.
         """
         require_changes(changes)
         with self._writing():
+            if spent is not None:
+                self._spend(spent)
             self._require_revision(mesh, expected_revision)
             head = MeshHead(mesh, expected_revision + 1, committed_at)
             self._write_head(head)
@@ -334,6 +347,29 @@ class SqliteStore:
         """The answer that was kept for a client token, or None."""
         rows = self._rows("SELECT request_digest, body FROM answers WHERE token = ?", (token,))
         return StoredAnswer(token, *rows[0]) if rows else None
+
+    def spend(self, spent: SpentSignature) -> None:
+        """Spend a signature on something else than a commit.
+
+        Raises:
+            SignatureSpentError: It was spent before.
+        """
+        with self._writing():
+            self._spend(spent)
+
+    def _spend(self, spent: SpentSignature) -> None:
+        self._db.execute("DELETE FROM spent_signatures WHERE expires_at < ?", (spent.spent_at,))
+        inserted = self._db.execute(
+            "INSERT OR IGNORE INTO spent_signatures VALUES (?, ?)",
+            (spent.signature, spent.expires_at),
+        )
+        if not inserted.rowcount:
+            raise SignatureSpentError
+
+    def unspend(self, spent: SpentSignature) -> None:
+        """Let a signature be used again, if it was spent."""
+        with self._writing():
+            self._db.execute("DELETE FROM spent_signatures WHERE signature = ?", (spent.signature,))
 
     def secret(self) -> bytes:
         """32 random bytes that all users of this store share, made at its first use."""

@@ -11,7 +11,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from meshwright.access.guard import Guard
 from meshwright.access.keys import FixedKeys
+from meshwright.access.signatures import parse_claim
 from meshwright.api.admission import Admission, Limits
+from meshwright.store import SpentSignature
 from tests.controlplane.access.requests import KEY, NOW, Arrived, sign
 
 
@@ -21,10 +23,20 @@ async def succeed(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.fixture
-def door() -> Admission:
+def freed() -> list[str]:
+    """The signatures that the store was told to forget."""
+    return []
+
+
+@pytest.fixture
+def door(freed: list[str]) -> Admission:
     """A door that knows one key."""
     guard = Guard(FixedKeys([KEY]), account_id=KEY.account_id, clock=lambda: NOW)
-    return Admission(succeed, guard, Limits(), large_bodies={})
+
+    def unspend(spent: SpentSignature) -> None:
+        freed.append(spent.signature)
+
+    return Admission(succeed, guard, Limits(), large_bodies={}, unspend=unspend)
 
 
 def visit(door: Admission, arrived: Arrived, *, leaves: bool = False) -> int:
@@ -62,8 +74,13 @@ def test_a_write_is_admitted_once(door: Admission):
     assert [visit(door, sign()), visit(door, sign())] == [200, 403]
 
 
-def test_a_write_whose_sender_was_gone_before_the_answer_may_be_retried(door: Admission):
+def test_a_write_whose_sender_was_gone_before_the_answer_may_be_retried(
+    door: Admission, freed: list[str]
+):
+    signature = parse_claim(sign().head).signature
+
     assert [visit(door, sign(), leaves=True), visit(door, sign())] == [200, 200]
+    assert freed == [f"{KEY.access_key_id}/{signature}"]
 
 
 def test_a_read_is_admitted_as_often_as_it_is_sent(door: Admission):

@@ -102,6 +102,69 @@ def test_every_resource_of_an_apply_has_a_line(server: Server, log: Path) -> Non
     ]
 
 
+def token_lines(log: Path) -> list[tuple[str, Any, Any]]:
+    return [(line["operation"], line["before"], line["after"]) for line in read(log)]
+
+
+def test_a_tokens_issue_and_end_have_lines_with_what_is_known_of_it(
+    server: Server, log: Path
+) -> None:
+    tokens = f"{server.url()}/meshwright/v1/tokens"
+    issued = httpx.post(tokens, json={"for": "mesh/demo"}).json()
+    secret = issued.pop("token")
+    revoked = httpx.delete(f"{tokens}/{issued['token_id']}").json()
+
+    assert token_lines(log) == [("IssueToken", None, issued), ("RevokeToken", issued, revoked)]
+    line = read(log)[0]
+    told = {name: line[name] for name in ("event", "mesh", "mesh_owner", "token", "arn", "address")}
+    assert told == {
+        "event": "change",
+        "mesh": "demo",
+        "mesh_owner": "000000000000",
+        "token": issued["token_id"],
+        "arn": "arn:aws:appmesh:us-east-1:000000000000:mesh/demo",
+        "address": "127.0.0.1",
+    }
+    assert secret not in log.read_text()
+
+
+def test_a_rotation_of_the_keys_has_a_line(server: Server, log: Path) -> None:
+    keys = f"{server.url()}/meshwright/v1/token-keys"
+    rotated = httpx.post(keys, json={"overlapSeconds": 60}).json()
+
+    after = {"key_id": rotated["keyId"], "overlap_seconds": 60}
+    assert token_lines(log) == [("RotateTokenKeys", None, after)]
+
+
+def test_a_share_and_its_end_have_lines(appmesh: Any, server: Server, log: Path) -> None:
+    appmesh.create_mesh(meshName="demo")
+    share = f"{server.url()}/meshwright/v1/meshes/demo/shares/222222222222"
+    httpx.put(share)
+    httpx.delete(share)
+
+    shared = {"meshName": "demo", "sharedWith": ["222222222222"]}
+    assert token_lines(log)[1:] == [
+        ("ShareMesh", {"meshName": "demo"}, shared),
+        ("UnshareMesh", shared, {"meshName": "demo"}),
+    ]
+
+
+def test_where_the_log_is_full_no_token_is_issued_or_revoked(tmp_path: Path) -> None:
+    with serving(tmp_path / "a", "--store", f"sqlite:///{tmp_path}/a.db") as server:
+        issued = httpx.post(f"{server.url()}/meshwright/v1/tokens", json={"for": "mesh/demo"})
+    flags = ("--store", f"sqlite:///{tmp_path}/a.db", "--audit-log", "/dev/full")
+    with serving(tmp_path / "b", *flags) as server:
+        tokens = f"{server.url()}/meshwright/v1/tokens"
+        refused = [
+            httpx.post(tokens, json={"for": "mesh/demo"}),
+            httpx.delete(f"{tokens}/{issued.json()['token_id']}"),
+            httpx.post(f"{server.url()}/meshwright/v1/token-keys", json={"overlapSeconds": 0}),
+        ]
+        listed = httpx.get(tokens).json()["tokens"]
+    assert [answer.status_code for answer in refused] == [503] * 3
+    assert [each["revoked"] for each in listed] == [False]
+
+
 def test_what_changes_nothing_has_no_line(appmesh: Any, refused: Refused, log: Path) -> None:
     appmesh.create_mesh(meshName="demo", spec=ALLOW_ALL)
     appmesh.update_mesh(meshName="demo", spec=ALLOW_ALL)

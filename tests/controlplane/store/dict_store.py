@@ -11,6 +11,8 @@ from meshwright.store import (
     MeshHead,
     MeshState,
     RevisionConflictError,
+    SignatureSpentError,
+    SpentSignature,
     StoredAnswer,
 )
 
@@ -25,6 +27,7 @@ class DictStore:
         default_factory=dict[MeshKey, dict[int, Sequence[Change]]]
     )
     answers: dict[str, StoredAnswer] = field(default_factory=dict[str, StoredAnswer])
+    spent: set[str] = field(default_factory=set[str])
 
     def heads(self) -> Sequence[MeshHead]:
         """Every mesh that there ever was."""
@@ -78,14 +81,19 @@ class DictStore:
         changes: Sequence[Change],
         committed_at: float,
         answer: StoredAnswer | None = None,
+        spent: SpentSignature | None = None,
     ) -> MeshHead:
         """Carry out changes."""
+        if spent is not None and spent.signature in self.spent:
+            raise SignatureSpentError
         if self.head(mesh).revision != expected_revision:
             raise RevisionConflictError
         if answer is not None:
             if answer.token in self.answers:
                 raise RevisionConflictError
             self.answers[answer.token] = answer
+        if spent is not None:
+            self.spent.add(spent.signature)
         head = self.all_heads[mesh] = MeshHead(mesh, expected_revision + 1, committed_at)
         self.log.setdefault(mesh, {})[head.revision] = list(changes)
         for change in changes:
@@ -97,6 +105,16 @@ class DictStore:
     def find_answer(self, token: str) -> StoredAnswer | None:
         """One answer."""
         return self.answers.get(token)
+
+    def spend(self, spent: SpentSignature) -> None:
+        """Spend a signature."""
+        if spent.signature in self.spent:
+            raise SignatureSpentError
+        self.spent.add(spent.signature)
+
+    def unspend(self, spent: SpentSignature) -> None:
+        """Let it be used again."""
+        self.spent.discard(spent.signature)
 
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh in the place of nothing."""

@@ -24,6 +24,8 @@ from meshwright.store import (
     MeshHead,
     MeshState,
     RevisionConflictError,
+    SignatureSpentError,
+    SpentSignature,
     Store,
     StoredAnswer,
     open_store,
@@ -32,6 +34,7 @@ from tests.controlplane.meshes import build_resource
 from tests.controlplane.store.dict_store import DictStore
 
 CONFLICT = "a conflict"
+SPENT = "a replay"
 
 # Few names, so that rules meet; odd ones, because engines build their keys of them.
 names = st.sampled_from(["a", "a/b", "a%2Fb", "a-b", "A", "é", "#1", "☃"])
@@ -39,6 +42,9 @@ meshes = st.builds(MeshKey, st.sampled_from(["000000000000", "111111111111"]), n
 # Within one day, for which answers are kept.
 moments = st.floats(1_700_000_000, 1_700_080_000)
 tokens = st.sampled_from(["t", "t/1", "T"])
+signatures = st.builds(
+    SpentSignature, st.sampled_from(["KEY/1", "KEY/2", "OTHER/1"]), st.just(1.0), st.just(1e10)
+)
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -111,6 +117,7 @@ class StoresAgree(RuleBasedStateMachine):
             "answer": data.draw(
                 st.none() | st.builds(StoredAnswer, tokens, st.text(max_size=3), st.text())
             ),
+            "spent": data.draw(st.none() | signatures),
         }
         self.written.add(mesh)
         self.agree(commit_to(self.model, mesh, arguments), lambda s: commit_to(s, mesh, arguments))
@@ -173,6 +180,16 @@ class StoresAgree(RuleBasedStateMachine):
         """Find an answer."""
         self.agree(self.model.find_answer(token), lambda store: store.find_answer(token))
 
+    @rule(signature=signatures)
+    def spend(self, signature: SpentSignature) -> None:
+        """Spend a signature on something else than a commit."""
+        self.agree(spend_in(self.model, signature), lambda store: spend_in(store, signature))
+
+    @rule(signature=signatures)
+    def unspend(self, signature: SpentSignature) -> None:
+        """Let a signature be used again."""
+        self.agree(self.model.unspend(signature), lambda store: store.unspend(signature))
+
     @rule()
     def open_again(self) -> None:
         """Close every store and open it again."""
@@ -201,6 +218,15 @@ def commit_to(store: Store | DictStore, mesh: MeshKey, arguments: Mapping[str, A
         return store.commit(mesh, **arguments)
     except RevisionConflictError:
         return CONFLICT
+    except SignatureSpentError:
+        return SPENT
+
+
+def spend_in(store: Store | DictStore, signature: SpentSignature) -> Any:
+    try:
+        return store.spend(signature)
+    except SignatureSpentError:
+        return SPENT
 
 
 def restore_to(store: Store | DictStore, state: MeshState, expected: int) -> Any:

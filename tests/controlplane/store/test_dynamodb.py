@@ -15,11 +15,13 @@ from meshwright.store import (
     MeshHead,
     MeshState,
     RevisionConflictError,
+    SpentSignature,
     StoredAnswer,
     StoreError,
     StoreLimitError,
 )
 from meshwright.store.dynamodb import DynamoDbStore
+from meshwright.store.dynamodb_items import measure_item
 from tests.controlplane.meshes import DEMO, build_resource, demo_resources
 from tests.controlplane.store.requests_seen import count_requests
 
@@ -65,6 +67,33 @@ def test_the_heads_of_40_meshes_cost_one_read_unit(
         ReturnConsumedCapacity="TOTAL",
     )
     assert answer["ConsumedCapacity"]["CapacityUnits"] == 1.0
+
+
+def test_a_signed_commit_is_one_request_of_five_small_items(
+    dynamodb_store: DynamoDbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a transaction each costs two write units for each KB; DynamoDB Local does not say so."""
+    mesh = build_resource(Kind.MESH, "demo", {})
+    client = dynamodb_store._table.client
+    transact, written = client.transact_write_items, list[Any]()
+
+    def note(**request: Any) -> Any:
+        written.extend(request["TransactItems"])
+        return transact(**request)
+
+    monkeypatch.setattr(client, "transact_write_items", note)
+    with count_requests(dynamodb_store) as names:
+        dynamodb_store.commit(
+            DEMO,
+            expected_revision=0,
+            changes=[Change(mesh.key, mesh)],
+            committed_at=1.0,
+            answer=StoredAnswer("token", "digest", "{}"),
+            spent=SpentSignature("KEY/" + "0f" * 32, 1.0, 2.0),
+        )
+    assert names == ["TransactWriteItems"]
+    assert len(written) == 5
+    assert all(measure_item(each["Put"]["Item"]) < 1024 for each in written if "Put" in each)
 
 
 # Limits

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meshwright.store import Change, StoreError, open_store
+from meshwright.store import Change, StoreError, dynamodb_table, open_store
 from meshwright.store.dynamodb import DynamoDbStore
 from tests.controlplane.meshes import DEMO, demo_resources
 from tests.controlplane.store.requests_seen import count_requests
@@ -80,6 +80,21 @@ def test_a_table_with_other_items_is_refused_and_left_alone(
     dynamodb.put_item(TableName=table, Item={"pk": {"S": "user"}, "sk": {"S": "1"}})
     assert "another program's table" in refuse_to_open(table_url)
     assert dynamodb.scan(TableName=table)["Count"] == 1
+
+
+def test_an_earlier_schema_is_brought_up_to_date_and_then_refused_by_its_version(
+    dynamodb_store: DynamoDbStore,
+    dynamodb: Any,
+    table: str,
+    table_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del dynamodb_store
+    key = {"S": "schema"}
+    dynamodb.put_item(TableName=table, Item={"pk": key, "sk": key, "version": {"N": "1"}})
+    open_store(table_url).close()
+    monkeypatch.setattr(dynamodb_table, "SCHEMA_VERSION", 1)
+    assert "has schema 2" in refuse_to_open(table_url)
 
 
 def test_a_schema_newer_than_known_is_refused(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from meshwright.store import Change, StoreError, open_store
+from meshwright.store import Change, SpentSignature, StoreError, open_store
 from meshwright.store import sqlite as engine
 from meshwright.store.sqlite import SqliteStore
 from tests.controlplane.meshes import DEMO, demo_resources
@@ -169,6 +169,14 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
         version = db.execute("PRAGMA user_version").fetchone()[0]
     assert "colour" not in columns
     assert version == len(engine._MIGRATIONS)
+
+
+def test_signatures_that_have_expired_are_forgotten(path: Path) -> None:
+    with closing(SqliteStore(str(path))) as store:
+        store.spend(SpentSignature("KEY/1", spent_at=100, expires_at=400))
+        store.spend(SpentSignature("KEY/2", spent_at=401, expires_at=700))
+        kept = store._db.execute("SELECT signature FROM spent_signatures").fetchall()
+    assert kept == [("KEY/2",)]
 
 
 # What goes wrong in use

@@ -15,6 +15,8 @@ from meshwright.store import (
     Change,
     MeshHead,
     RevisionConflictError,
+    SignatureSpentError,
+    SpentSignature,
     Store,
     StoredAnswer,
     open_store,
@@ -69,6 +71,7 @@ def test_what_was_committed_is_loaded(store: Store) -> None:
         {"spec": {"b": [1, 2.5, None, True], "a": {"ключ": "\u2028 ☃ \U0001f9ed \x00"}}},
         {"tags": (("b", "1"), ("a", ""))},
         {"created_at": 1763912345.123456, "last_updated_at": 1763912345.654321},
+        {"shared_with": ("111111111111", "222222222222")},
         {"version": 2**53 + 1, "uid": "0f2c", "resource_owner": "111111111111"},
     ],
     ids=lambda fields: next(iter(fields)),
@@ -302,6 +305,48 @@ def test_a_token_that_was_answered_meanwhile_refuses_the_commit(store: Store) ->
         commit_with(store, answer("token", "{}"), after=0, mesh=other)
     assert store.head(other).revision == 0
     assert store.find_answer("token") == answer("token")
+
+
+SIGNATURE = SpentSignature("KEY/" + "0f" * 32, 1_700_000_000, 1_700_000_360)
+
+
+def commit_signed(store: Store, *, after: int, spent: SpentSignature = SIGNATURE) -> None:
+    changes = [named(Kind.VIRTUAL_NODE, f"node-{after}")]
+    store.commit(DEMO, expected_revision=after, changes=changes, committed_at=1.0, spent=spent)
+
+
+def test_a_signature_is_good_for_one_commit(store: Store) -> None:
+    commit_signed(store, after=0)
+    with pytest.raises(SignatureSpentError):
+        commit_signed(store, after=1)
+    assert store.head(DEMO).revision == 1
+
+
+def test_a_commit_that_is_refused_spends_no_signature(store: Store) -> None:
+    with pytest.raises(RevisionConflictError):
+        commit_signed(store, after=1)
+    commit_signed(store, after=0)
+
+
+def test_a_signature_is_good_for_one_thing_of_whatever_kind(store: Store) -> None:
+    store.spend(SIGNATURE)
+    with pytest.raises(SignatureSpentError):
+        store.spend(SIGNATURE)
+    with pytest.raises(SignatureSpentError):
+        commit_signed(store, after=0)
+
+
+def test_a_signature_can_be_freed(store: Store) -> None:
+    commit_signed(store, after=0)
+    store.unspend(SIGNATURE)
+    commit_signed(store, after=1)
+    store.unspend(replace(SIGNATURE, signature="never was"))
+
+
+def test_another_user_of_the_store_knows_what_was_spent(store: Store, store_url: str) -> None:
+    commit_signed(store, after=0)
+    with closing(open_store(store_url)) as other, pytest.raises(SignatureSpentError):
+        commit_signed(other, after=1)
 
 
 def test_the_secret_stays_the_same(store: Store, store_url: str) -> None:
