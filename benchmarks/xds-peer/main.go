@@ -32,6 +32,9 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 )
 
+// A command may name thousands of nodes.
+const maxLineBytes = 16 * 1024 * 1024
+
 // A node's resources: for each variant, serialized `Any`s by type.
 type variants []map[string][][]byte
 
@@ -74,6 +77,7 @@ func main() {
 
 	peer := peer{snapshots, map[string]node{}}
 	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, maxLineBytes)
 	for lines.Scan() {
 		var asked command
 		check(json.Unmarshal(lines.Bytes(), &asked))
@@ -87,6 +91,7 @@ func main() {
 		}
 		answer(map[string]any{"done": asked.Do})
 	}
+	check(lines.Err())
 }
 
 func (peer *peer) load(file string) error {
