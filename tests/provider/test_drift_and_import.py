@@ -60,6 +60,24 @@ def test_import_takes_over_all_five_types_without_a_change(
     assert other.preview().change_summary == {"same": 6}
 
 
+def test_an_import_that_differs_from_what_is_there_is_updated_as_the_preview_said(
+    stack: PulumiStack,
+    colors: Colors,
+    make_stack: Callable[[Callable[[], None]], PulumiStack],
+    meshwright_control_plane: ControlPlane,
+) -> None:
+    stack.up()
+    colors.imported, colors.weight = True, 7
+
+    other = make_stack(colors)
+    foreseen = other.preview().change_summary
+    other.up()
+
+    live = colors.live_route(meshwright_control_plane)["spec"]
+    weight = live["httpRoute"]["action"]["weightedTargets"][0]["weight"]
+    assert (foreseen, weight) == ({"create": 1, "import": 5, "update": 1}, 7)
+
+
 def test_an_import_of_a_wrong_id_says_how_ids_are_written(
     make_stack: Callable[[Callable[[], None]], PulumiStack],
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pulumi import automation
 
@@ -127,3 +127,24 @@ def test_an_update_that_waits_for_proxies_ends_where_none_is_connected(
 
     assert changes(stack.up()) == {"update": 1}
     assert changes(stack.destroy()) == {"delete": 6}
+
+
+def test_destroying_a_target_removes_first_what_depends_on_it(
+    stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    stack.up()
+    resources: list[Any] = cast("Any", stack.stack.export_stack().deployment)["resources"]
+    urns = {item["urn"].rpartition("::")[2]: item["urn"] for item in resources}
+    removed: list[str] = []
+
+    def watch(event: automation.EngineEvent) -> None:
+        done = event.res_outputs_event
+        if done and done.metadata.op == automation.OpType.DELETE:
+            removed.append(done.metadata.urn.rpartition("::")[2])
+
+    stack.destroy(target=[urns["router"]], target_dependents=True, on_event=watch)
+
+    assert (sorted(removed), removed[-1]) == (["route", "router", "service"], "router")
+    client: Any = meshwright_control_plane.client()
+    nodes = client.list_virtual_nodes(meshName="demo")["virtualNodes"]
+    assert [node["virtualNodeName"] for node in nodes] == ["blue"]

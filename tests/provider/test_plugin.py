@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from pulumi_meshwright.package import package_version
+from pulumi_meshwright.schema import build_schema
+from pytest_meshwright.pulumi_stack import get_pulumi
 from pytest_meshwright.waiting import wait_until
 
 PLUGIN = Path(sys.executable).with_name("pulumi-resource-meshwright")
@@ -45,3 +49,19 @@ def test_it_ends_when_the_engine_is_gone() -> None:
         engine.kill()
 
         wait_until(lambda: not plugin.exists(), what="the plugin to end", timeout=10)
+
+
+def test_the_cli_reads_the_whole_schema_from_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [get_pulumi(), "package", "get-schema", PLUGIN],
+        env={**os.environ, "PULUMI_HOME": str(tmp_path), "PULUMI_SKIP_UPDATE_CHECK": "true"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    told, built = json.loads(done.stdout), build_schema(package_version())
+    assert (told["name"], told["version"]) == (built["name"], built["version"])
+    assert told["resources"].keys() == built["resources"].keys()
+    assert told["types"].keys() == built["types"].keys()
