@@ -12,8 +12,7 @@ from botocore.exceptions import ClientError
 
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.processes import ProcessGroup
-from tests.controlplane.store.dynamodb_local import run_dynamodb_local
-from tools.dev.dynamodb_local import find_dynamodb_local
+from tools.dev.dynamodb_local import find_dynamodb_local, run_dynamodb_local
 from tools.dev.paths import is_ci
 
 _numbers = itertools.count()

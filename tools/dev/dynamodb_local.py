@@ -2,12 +2,20 @@
 
     MESHWRIGHT_DYNAMODB_LOCAL -> cache -> Maven, with Java and Maven installed by root on Debian
 
-What lies in its folder is jars and native libraries; `java -cp 'FOLDER/*'` runs it.
+What lies in its folder is jars and native libraries. It runs as a child process that ends with the
+one that started it, however that ends.
 """
 
 import os
 import re
+import socket
 import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.dev.apt import install_packages
@@ -23,6 +31,20 @@ DYNAMODB_LOCAL_VERSION = "3.1.0"
 MINIMUM_JAVA = 17
 
 POM = CHECKOUT / "tools" / "dynamodb-local" / "pom.xml"
+
+_START_SECONDS = 60.0
+_MAIN_CLASS = "software.amazon.dynamodb.services.local.main.ServerRunner"
+
+# Ends when its standard input does, or with the server; SIGKILL of the tests closes that too.
+_KEEPER = """
+import subprocess, sys, threading
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+def end():
+    sys.stdin.read()
+    child.kill()
+threading.Thread(target=end, daemon=True).start()
+sys.exit(child.wait())
+"""
 
 
 def get_cached_dynamodb_local() -> Path:
@@ -99,3 +121,54 @@ def _fetch(target: Path, repository: Path) -> None:
         log="dynamodb-local",
         hint="some 50 MB, once",
     )
+
+
+@contextmanager
+def run_dynamodb_local(jars: Path, folder: Path) -> Iterator[str]:
+    """Run a DynamoDB Local in memory, and yield its URL once it answers.
+
+    Args:
+        jars: The folder that holds it.
+        folder: Where its log goes.
+    """
+    port = _find_free_port()
+    java = ["java", "-Xmx384m", f"-Djava.library.path={jars}", "-cp", f"{jars}/*", _MAIN_CLASS]
+    log = folder / "dynamodb-local.log"
+    with log.open("wb") as output:
+        keeper = subprocess.Popen(
+            [
+                *(sys.executable, "-I", "-S", "-c", _KEEPER),
+                *(*java, "-inMemory", "-disableTelemetry", "-port", str(port)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is for the tests, which end it when they are done
+        )
+    with keeper:
+        try:
+            _wait(keeper, port, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            assert keeper.stdin is not None
+            keeper.stdin.close()
+
+
+def _wait(keeper: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + _START_SECONDS
+    while keeper.poll() is None and time.monotonic() < deadline:
+        try:
+            opener.open(f"http://127.0.0.1:{port}/", timeout=5).close()
+        except urllib.error.HTTPError as error:
+            error.close()  # it answers: it wants a signature
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"DynamoDB Local does not answer; its log: {log.read_text()[-2000:]}")
+
+
+def _find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

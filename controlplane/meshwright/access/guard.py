@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -85,23 +85,16 @@ class Guard:
         check_signature(candidate.head, candidate.claim, key.secret_access_key, body)
         return Caller(key.account_id, key)
 
-    def build_signature(self, candidate: Candidate | None) -> SpentSignature | None:
-        """What the store is to keep of a write's signature; None where it is not signed."""
-        if candidate is None:
-            return None
+    def build_signature(self, candidate: Candidate) -> SpentSignature:
+        """What the store is to keep of a write's signature."""
         return build_spent_signature(candidate.claim, self._clock())
 
-    @contextmanager
-    def once(self, candidate: Candidate | None, *, is_write: bool) -> Generator[Spend]:
-        """Carry out a request in this context, unless it is a write's replay.
+    def once(self, candidate: Candidate) -> AbstractContextManager[Spend]:
+        """Carry out a write in this context, unless it is a replay.
 
         Its value is to be called once the request is answered with success.
 
         Raises:
             AccessError: See `SpentSignatures.use`.
         """
-        if candidate is None or not is_write:
-            yield lambda: None
-            return
-        with self._spent.use(candidate.claim, self._clock()) as spend:
-            yield spend
+        return self._spent.use(candidate.claim, self._clock())

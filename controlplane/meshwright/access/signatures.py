@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from meshwright.access.canonical import RequestHead, normalize_path, render_canonical_request
@@ -26,6 +27,7 @@ SKEW: Final = timedelta(minutes=5)
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _TERMINATOR: Final = "aws4_request"
 _TIMESTAMP: Final = "%Y%m%dT%H%M%SZ"
+_TIMESTAMP_PATTERN: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 _EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{64}")
@@ -34,6 +36,8 @@ _CREDENTIAL: Final = re.compile(
 )
 _SIGNATURE_PARAMETER: Final = "X-Amz-Signature"
 _MAX_EXPIRES: Final = 7 * 24 * 3600
+_KEYS_KEPT: Final = 256
+"""Of how many secrets and days the keys derived last are kept, since making one takes 4 HMACs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +131,7 @@ def check_signature(head: RequestHead, claim: Claim, secret: str, body: bytes) -
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     scope = f"{claim.date}/{claim.region}/{SERVICE}/{_TERMINATOR}"
     signed_at = claim.signed_at.strftime(_TIMESTAMP)
-    key = f"AWS4{secret}".encode()
-    for part in scope.split("/"):
-        key = _hmac(key, part)
+    key = _derive_key(secret, scope)
     expected = _hmac(key, f"{ALGORITHM}\n{signed_at}\n{scope}\n{digest}").hex()
     if not hmac.compare_digest(expected, claim.signature):
         raise invalid_signature(
@@ -250,7 +252,8 @@ def _build_claim(
 
 def _parse_timestamp(name: str, text: str) -> datetime:
     try:
-        parsed = datetime.strptime(text, _TIMESTAMP).replace(tzinfo=UTC)
+        # Told apart by a pattern and read as ISO 8601, several times faster than by strptime.
+        parsed = datetime.fromisoformat(text if _TIMESTAMP_PATTERN.fullmatch(text) else "")
     except ValueError:
         raise incomplete_signature(f"{name}: must look like 20260930T120000Z") from None
     return _plausible(name, parsed)
@@ -287,6 +290,15 @@ def _payload_hash(head: RequestHead, body: bytes) -> str:
             "x-amz-content-sha256: must be the SHA-256 of the body; an unsigned body is not taken"
         )
     return actual
+
+
+@lru_cache(maxsize=_KEYS_KEPT)
+def _derive_key(secret: str, scope: str) -> bytes:
+    """The key that a secret's signatures of one day are made with."""
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = _hmac(key, part)
+    return key
 
 
 def _hmac(key: bytes, text: str) -> bytes:

@@ -11,7 +11,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -149,12 +148,17 @@ class Admission:
             body = await read_body(Request(scope, incoming.receive), at_most=at_most)
         caller = self._guard.identify(candidate, body or b"")
         is_write = scope["method"] not in ("GET", "HEAD")
-        signature = self._guard.build_signature(candidate) if is_write else None
+        signature = None
+        if candidate is not None and is_write:
+            signature = self._guard.build_signature(candidate)
         told = {"caller": caller, "request_id": str(uuid.uuid4()), "signature": signature}
         # A copy, so that nothing of one request is seen by another on the same connection.
         scope = {**scope, "state": {**scope.get("state", {}), **told}}
-        with ExitStack() as stack:
-            spend = stack.enter_context(self._guard.once(candidate, is_write=is_write))
+        inner = incoming.receive if body is None else incoming.replay(body)
+        if candidate is None or not is_write:
+            await self._app(scope, inner, send)
+            return
+        with self._guard.once(candidate) as spend:
 
             async def watch_and_send(message: Message) -> None:
                 # An answer that nobody is there to read leaves the way free for a retry.
@@ -165,8 +169,7 @@ class Admission:
                         await run_in_threadpool(self._free, signature)
                 await send(message)
 
-            inner = incoming.receive if body is None else incoming.replay(body)
-            await self._app(scope, inner, watch_and_send if candidate else send)
+            await self._app(scope, inner, watch_and_send)
 
     def _free(self, signature: SpentSignature) -> None:
         try:

@@ -7,15 +7,17 @@ the serializer; then its log line is written.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import structlog
 from botocore.model import OperationModel
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -50,7 +52,12 @@ METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 REVISION_HEADER: Final = "x-meshwright-revision"
 
+_THREADS: Final = 40
+"""How many operations are carried out at once; they wait for the store, or for each other."""
+
 _log = structlog.get_logger("meshwright.api")
+
+_T = TypeVar("_T")
 
 Status = Callable[[MeshKey], Mapping[str, Any] | None]
 
@@ -76,7 +83,7 @@ def build_app(
 
     async def serve_operation(request: Request) -> Response:
         operations = Operations(writer, tokens, author_of(request), caller_of(request))
-        return await _Exchange(request, operations, writer.meshes).respond()
+        return await _Exchange(request, operations, writer.meshes, threads).respond()
 
     def serve_health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -100,18 +107,21 @@ def build_app(
         return JSONResponse(dict(found) | shown)
 
     tokens = PageTokens(writer.meshes.store.secret())
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="operation")
 
+    methods = ["GET", "PUT", "POST", "DELETE", "PATCH"]
     return Starlette(
         routes=[
+            # First, since routes are tried in turn and this one is asked for most.
+            Route("/v20190125/{path:path}", serve_operation, methods=methods),
             Route("/healthz", serve_health),
             Route("/metrics", serve_metrics),
             Route("/meshwright/v1/meshes/{mesh}/status", serve_status),
             *operator.routes(),
             *sharing.routes(),
             *proxy_tokens.routes(),
-            Route(
-                "/{path:path}", serve_operation, methods=["GET", "PUT", "POST", "DELETE", "PATCH"]
-            ),
+            # Whatever else, to be told what there is.
+            Route("/{path:path}", serve_operation, methods=methods),
         ]
     )
 
@@ -119,8 +129,15 @@ def build_app(
 class _Exchange:
     """One request to the API and its answer, with what its log line tells."""
 
-    def __init__(self, request: Request, operations: Operations, meshes: Meshes) -> None:
+    def __init__(
+        self,
+        request: Request,
+        operations: Operations,
+        meshes: Meshes,
+        threads: ThreadPoolExecutor,
+    ) -> None:
         self._request = request
+        self._threads = threads
         self._caller = caller_of(request)
         self._operations = operations
         self._meshes = meshes
@@ -163,14 +180,17 @@ class _Exchange:
         await self._require_permitted(operation.name, parameters)
         if operation.input_shape is not None:
             validate(operation.input_shape, parameters)
-        return await run_in_threadpool(self._operations.call, operation.name, parameters)
+        return await self._run(partial(self._operations.call, operation.name, parameters))
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _require_permitted(self, operation: str, parameters: Mapping[str, Any]) -> None:
         mesh = find_mesh(parameters, self._caller.account_id)
         shared_with: Sequence[str] = ()
         # Parameters are not valid yet, and what has no such owner is shared with nobody.
         if mesh is not None and self._caller.needs_share(mesh) and is_account_id(mesh.owner):
-            shared_with = (await run_in_threadpool(self._meshes.catch_up, mesh)).shared_with
+            shared_with = (await self._run(partial(self._meshes.catch_up, mesh))).shared_with
         self._caller.require(operation, mesh, shared_with)
 
     def _route(self) -> tuple[OperationModel, Mapping[str, str]]:
@@ -196,7 +216,8 @@ class _Exchange:
         return self._finish(error.status, bytes(body), headers)
 
     def _finish(self, status: int, body: str | bytes, headers: Mapping[str, str]) -> Response:
-        def log() -> None:
+        # A coroutine, since Starlette would run a plain function in a thread.
+        async def log() -> None:
             facts = self._facts | {
                 "http_status": status,
                 "duration_ms": round((time.perf_counter() - self._began) * 1000, 2),

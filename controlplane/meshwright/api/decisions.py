@@ -189,5 +189,5 @@ def _users(graph: Graph, key: ResourceKey) -> Sequence[ResourceKey]:
     referrers = graph.referrers_of(key)
     if key.kind is Kind.VIRTUAL_SERVICE:
         # Nodes keep their backends while services are deleted: the finding BackendMissing says so.
-        referrers = frozenset(each for each in referrers if each.kind is not Kind.VIRTUAL_NODE)
+        referrers = [each for each in referrers if each.kind is not Kind.VIRTUAL_NODE]
     return children + sorted(referrers)

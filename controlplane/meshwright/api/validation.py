@@ -123,7 +123,7 @@ def _string_problems(shape: StringShape, value: str, field: str) -> Iterator[Pro
     if pattern and not re.search(str(pattern), value):
         yield Problem(field, f"must match {pattern}, got {render_value(value)}")
     # A lone surrogate is valid JSON text, but no text that could be stored or sent to Envoy.
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         yield Problem(field, "holds half of a surrogate pair, which is no character")
 
 

@@ -10,7 +10,7 @@ virtual node --backend--> virtual service --provider--> virtual router <--in-- r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -21,9 +21,12 @@ from meshwright.graph.references import references_of
 from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey, mesh_resource_key
 from meshwright.store import Change, MeshHead, MeshState
 
-_NOBODY: frozenset[ResourceKey] = frozenset()
-_Index = Map[ResourceKey, frozenset[ResourceKey]]
-_OpenIndex = MapMutation[ResourceKey, frozenset[ResourceKey]]
+_Keys = Map[ResourceKey, None]
+"""A set of keys as a map, of which a changed copy costs the same however many there are."""
+
+_NOBODY: _Keys = Map()
+_Index = Map[ResourceKey, _Keys]
+_OpenIndex = MapMutation[ResourceKey, _Keys]
 PROXY_KINDS = frozenset({Kind.VIRTUAL_NODE, Kind.VIRTUAL_GATEWAY})
 
 
@@ -67,14 +70,14 @@ class Graph:
         referrers = self.referrers.mutate()
         counts = Counter(self.counts)
         for key, resource in ((change.key, change.resource) for change in changes):
-            old = resources.pop(key, None)
-            if old is not None:
-                _unlink(old, children, referrers)
-                counts[key.kind] -= 1
+            old = resources.get(key)
             if resource is not None:
                 resources[key] = resource
-                _link(resource, children, referrers)
-                counts[key.kind] += 1
+            elif old is not None:
+                del resources[key]
+            counts[key.kind] += (resource is not None) - (old is not None)
+            _relink(children, key, _parents(old), _parents(resource))
+            _relink(referrers, key, _targets(old), _targets(resource))
         return Graph(
             head,
             resources.finish(),
@@ -117,9 +120,9 @@ class Graph:
             return [self.resources[other] for other in sorted(self.resources) if other != key]
         return [self.resources[child] for child in sorted(self.children.get(key, _NOBODY))]
 
-    def referrers_of(self, key: ResourceKey) -> frozenset[ResourceKey]:
+    def referrers_of(self, key: ResourceKey) -> Collection[ResourceKey]:
         """The keys of the resources whose specification names a key."""
-        return self.referrers.get(key, _NOBODY)
+        return self.referrers.get(key, _NOBODY).keys()
 
     def proxies_seeing(self, changed: Iterable[ResourceKey]) -> frozenset[ResourceKey]:
         """The virtual nodes and virtual gateways whose configuration may depend on given keys.
@@ -155,33 +158,28 @@ class Graph:
         return self.referrers_of(key)
 
 
-def _link(
-    resource: Resource,
-    children: _OpenIndex,
-    referrers: _OpenIndex,
+def _parents(resource: Resource | None) -> frozenset[ResourceKey]:
+    """The virtual router or virtual gateway that a resource lives in, if it lives in one."""
+    parent = None if resource is None else resource.key.parent_key
+    if parent is None or parent.kind is Kind.MESH:
+        return frozenset()
+    return frozenset((parent,))
+
+
+def _targets(resource: Resource | None) -> frozenset[ResourceKey]:
+    references = () if resource is None else references_of(resource)
+    return frozenset(reference.target for reference in references)
+
+
+def _relink(
+    index: _OpenIndex, key: ResourceKey, before: Set[ResourceKey], after: Set[ResourceKey]
 ) -> None:
-    parent = resource.key.parent_key
-    if parent is not None and parent.kind is not Kind.MESH:
-        children[parent] = children.get(parent, _NOBODY) | {resource.key}
-    for target in {reference.target for reference in references_of(resource)}:
-        referrers[target] = referrers.get(target, _NOBODY) | {resource.key}
-
-
-def _unlink(
-    resource: Resource,
-    children: _OpenIndex,
-    referrers: _OpenIndex,
-) -> None:
-    parent = resource.key.parent_key
-    if parent is not None and parent.kind is not Kind.MESH:
-        _discard(children, parent, resource.key)
-    for target in {reference.target for reference in references_of(resource)}:
-        _discard(referrers, target, resource.key)
-
-
-def _discard(index: _OpenIndex, key: ResourceKey, member: ResourceKey) -> None:
-    left = index[key] - {member}
-    if left:
-        index[key] = left
-    else:
-        del index[key]
+    """Have an index say of `after` what it said of `before`: that a key belongs there."""
+    for each in after - before:
+        index[each] = index.get(each, _NOBODY).set(key, None)
+    for each in before - after:
+        left = index[each].delete(key)
+        if left:
+            index[each] = left
+        else:
+            del index[each]

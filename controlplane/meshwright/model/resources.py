@@ -30,6 +30,9 @@ class Kind(StrEnum):
     VIRTUAL_GATEWAY = "virtualGateway"
     GATEWAY_ROUTE = "gatewayRoute"
 
+    # Enum's own is Python code, which every look-up by a ResourceKey would run.
+    __hash__ = str.__hash__
+
     @property
     def label(self) -> str:
         """The kind in words, for messages: `virtual node`."""
