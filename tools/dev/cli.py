@@ -66,6 +66,26 @@ def bench_translate(*, write: WriteOption = False) -> None:
     _report("translate", measure(), write=write)
 
 
+@bench_app.command("api")
+def bench_api(
+    *,
+    sizes: Annotated[
+        list[int] | None,
+        typer.Option(min=4, help="Measure a mesh of so many resources; may be repeated."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often to measure; medians count.")] = 20,
+    write: WriteOption = False,
+) -> None:
+    """Requests a second on both stores at 10, 1,000 and 10,000 resources, beside moto's appmesh.
+
+    Some two minutes; DynamoDB is DynamoDB Local.
+    """
+    enter_environment({Component.DYNAMODB})
+    from benchmarks.api import SIZES, measure
+
+    _report("api", measure(sizes or SIZES, rounds), write=write)
+
+
 @bench_app.command("provider")
 def bench_provider(
     *,
