@@ -199,7 +199,7 @@ class Exchange:
         """Send what is due, unless the proxy has not even taken what it was sent last."""
         self._is_stirred = False
         connection = self._connection
-        if connection is None or self._is_waiting():
+        if connection is None or not self._note_taken():
             return
         for response in connection.stream.next_responses():
             self._untaken.append((response, time.perf_counter()))
@@ -212,16 +212,16 @@ class Exchange:
                 self._peer,
             )
         if self._untaken:
-            self._is_waiting()
+            self._note_taken()
 
-    def _is_waiting(self) -> bool:
-        """Whether the proxy has yet to take something; for that it has so long."""
+    def _note_taken(self) -> bool:
+        """Whether the proxy has taken what it was sent; for what it has not, its time runs."""
         if self._call.is_waiting:
             if self._untaken and self._patience is None:
                 limit = self._bounds.patience_seconds
                 reason = f"a response was not taken within {limit:g} s"
                 self._patience = self._begin_patience(reason)
-            return True
+            return False
         if self._untaken:
             self._end_patience()
             now = time.perf_counter()
@@ -230,7 +230,7 @@ class Exchange:
                     response.type_url, len(response.data), now - since
                 )
             self._untaken.clear()
-        return False
+        return True
 
     def _begin_patience(self, reason: str) -> asyncio.TimerHandle:
         return self._loop.call_later(

@@ -4,6 +4,6 @@
        '------------- bytes --------------------'
     calls    messages and statuses              <------- data of a stream
 
-gRPC for Python takes seven times as long for one small message to many streams, and can't tell
-what a connection was opened for, so that ADS has a transport of its own (docs/benchmarks.md).
+gRPC for Python takes seven times as long for one small message to many streams, so that ADS has a
+transport of its own (docs/xds.md).
 """
