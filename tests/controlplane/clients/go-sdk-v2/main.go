@@ -12,6 +12,7 @@ import (
 	"reflect"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/appmesh"
@@ -43,7 +44,11 @@ func main() {
 		Credentials: credentials.NewStaticCredentialsProvider(
 			os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), "",
 		),
-		Retryer: aws.NopRetryer{}, // retries would hide answers
+		// Retries would hide answers. Go's transport, though, now and then closes a connection whose
+		// answer is still being read, for which this SDK has no remedy but to ask again.
+		Retryer: retry.NewStandard(func(options *retry.StandardOptions) {
+			options.Retryables = []retry.IsErrorRetryable{retry.RetryableConnectionError{}}
+		}),
 	})
 	calls, answers := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	for {
