@@ -79,24 +79,29 @@ def read_tags(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((tag["key"], tag["value"]) for tag in parameters.get("tags", ()))
 
 
-def require_parents(graph: Graph, key: ResourceKey) -> None:
+def require_parents(graph: Graph, key: ResourceKey, field: str | None = None) -> None:
     """Check that what a resource lives in is there.
+
+    Args:
+        graph: The mesh.
+        key: The resource.
+        field: The request's field that names it, where it is not named by names.
 
     Raises:
         ApiError: NotFoundException that names the outermost that is missing.
     """
     parent = key.parent_key
     if parent is not None and parent not in graph.resources:
-        require_parents(graph, parent)
-        raise no_such(parent)
+        require_parents(graph, parent, field)
+        raise no_such(parent, field)
 
 
-def no_such(key: ResourceKey) -> ApiError:
-    """NotFoundException for a resource that is not there."""
+def no_such(key: ResourceKey, field: str | None = None) -> ApiError:
+    """NotFoundException for a resource that is not there; `field` as in `require_parents`."""
     where = "" if key.kind is Kind.MESH else f" in mesh {key.mesh.name!r}"
     if key.kind.parent not in (None, Kind.MESH):
         where = f" in {key.kind.parent.label} {key.parent!r}{where}"
-    return not_found(f"{key.kind.name_member}: there is no {key}{where}")
+    return not_found(f"{field or key.kind.name_member}: there is no {key}{where}")
 
 
 def _check_name(key: ResourceKey) -> None:

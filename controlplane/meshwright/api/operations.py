@@ -118,11 +118,11 @@ class Operations:
     def _key(self, kind: Kind, parameters: Parameters) -> ResourceKey:
         return key_from_names(self._mesh_key(parameters), kind, parameters)
 
-    def _get(self, key: ResourceKey) -> Resource:
+    def _get(self, key: ResourceKey, field: str | None = None) -> Resource:
         resource = self._meshes.store.find(key)
         if resource is None:
-            require_parents(self._meshes.catch_up(key.mesh), key)
-            raise no_such(key)
+            require_parents(self._meshes.catch_up(key.mesh), key, field)
+            raise no_such(key, field)
         return resource
 
     def _list_meshes(self, parameters: Parameters) -> Answer:
@@ -267,7 +267,7 @@ class Operations:
             raise bad_request(f"resourceArn: {error}") from None
 
     def _list_tags(self, parameters: Parameters) -> Answer:
-        resource = self._get(self._tagged(parameters).key)
+        resource = self._get(self._tagged(parameters).key, "resourceArn")
         _require_own_arn(resource, parameters)
         listed = ["ListTagsForResource", resource.arn]
         token = parameters.get("nextToken")
@@ -304,10 +304,10 @@ class Operations:
 
         def decide(graph: Graph, _: float) -> Decision[str]:
             require_admitted(graph, self._author)
-            require_parents(graph, key)
+            require_parents(graph, key, "resourceArn")
             existing = graph.resources.get(key)
             if existing is None:
-                raise no_such(key)
+                raise no_such(key, "resourceArn")
             _require_own_arn(existing, parameters)
             require_ownership(graph, self._author, "tag", key)
             tags = change(dict(existing.tags))
