@@ -24,12 +24,28 @@ class PackedResource:
     Attributes:
         name: Its name, unique within its type.
         version: A digest of its content: the same after a restart and on every replica.
-        any_bytes: It inside an `Any`, serialized.
+        delta_entry: It as a field of a delta response: an Envoy `Resource`, which ends with the
+            field that holds it inside an `Any`.
+        any_start: Where in those bytes that `Any` begins.
     """
 
     name: str
     version: str
-    any_bytes: bytes = field(repr=False)
+    delta_entry: bytes = field(repr=False)
+    any_start: int = field(repr=False)
+
+    @classmethod
+    def from_any(cls, name: str, version: str, any_bytes: bytes) -> PackedResource:
+        """A resource that is inside an `Any` already, serialized."""
+        # `Resource` has its name as field 3, its version as 1 and itself as 2; the order is free.
+        labels = encode_bytes(3, name.encode()) + encode_bytes(1, version.encode())
+        entry = encode_bytes(2, labels + encode_bytes(2, any_bytes))
+        return cls(name, version, entry, len(entry) - len(any_bytes))
+
+    @property
+    def any_bytes(self) -> bytes:
+        """It inside an `Any`, serialized."""
+        return self.delta_entry[self.any_start :]
 
     def unpack(self) -> Message:
         """The resource as a message."""
@@ -49,7 +65,7 @@ def pack_resource(message: Message) -> PackedResource:
 def pack_content(kind: type[Message], name: str, content: bytes) -> PackedResource:
     """A resource whose serialized content is there already."""
     any_bytes = _encode_type(kind) + encode_bytes(2, content)
-    return PackedResource(name, digest(content), any_bytes)
+    return PackedResource.from_any(name, digest(content), any_bytes)
 
 
 @cache

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -21,6 +22,8 @@ from meshwright.xds.distribution import Connection, Distribution, UnknownProxyEr
 from meshwright.xds.stream import Dialect, Response
 from meshwright.xds.transport.calls import Call, Status
 from meshwright.xds.wire import Node, Request
+
+_WOKEN_IN_A_TURN: Final = 100
 
 _NOBODY: Final = Node("", {}, "")
 
@@ -36,6 +39,30 @@ class _EndError(Exception):
         self.reason = reason
 
 
+class Wakening:
+    """The exchanges that may have something to send, a few of which do in each turn of the loop.
+
+    So what the first proxies answer is taken while the last ones are still being sent something.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Exchange] = deque()
+
+    def add(self, exchange: Exchange) -> None:
+        """Have an exchange look for what there is to send, soon."""
+        if not self._waiting:
+            self._loop.call_soon(self._wake)
+        self._waiting.append(exchange)
+
+    def _wake(self) -> None:
+        waiting = self._waiting
+        for _ in range(min(len(waiting), _WOKEN_IN_A_TURN)):
+            waiting.popleft().push()
+        if waiting:
+            self._loop.call_soon(self._wake)
+
+
 class Exchange:
     """One stream, as the listener of its call.
 
@@ -44,6 +71,7 @@ class Exchange:
         account_id: The owner of meshes that node ids name without one.
         gate: Who decides whether its proxy is let in.
         turnstile: Counts the streams of each identity.
+        wakening: Has it look for something to send.
         credentials: What the proxy shows.
         peer: Where it comes from.
         parse: Reads a request.
@@ -58,6 +86,7 @@ class Exchange:
         account_id: str,
         gate: Gate,
         turnstile: Turnstile,
+        wakening: Wakening,
         credentials: Credentials,
         peer: str,
         parse: Callable[[bytes], Request],
@@ -69,6 +98,7 @@ class Exchange:
         self._account_id = account_id
         self._gate = gate
         self._turnstile = turnstile
+        self._wakening = wakening
         self._credentials = credentials
         self._peer = peer
         self._parse = parse
@@ -82,7 +112,8 @@ class Exchange:
         self._leaving = ExitStack()
         self._is_stirred = False
         self._is_over = False
-        self._untaken: list[tuple[Response, float]] = []
+        self._untaken: Sequence[Response] = ()
+        self._sent_at = 0.0
         self._patience = self._begin_patience("the first request did not come")
 
     @property
@@ -108,7 +139,11 @@ class Exchange:
         """There may be something to send; it is looked for soon."""
         if not self._is_stirred:
             self._is_stirred = True
-            self._loop.call_soon(self._guard, self._push)
+            self._wakening.add(self)
+
+    def push(self) -> None:
+        """Send what there is to send."""
+        self._guard(self._push)
 
     # What the call tells
 
@@ -127,7 +162,7 @@ class Exchange:
 
     def drain(self) -> None:
         """The proxy has taken what it was sent."""
-        self._guard(self._push)
+        self.push()
 
     # Within
 
@@ -159,12 +194,13 @@ class Exchange:
                 "open another",
             )
         self._distribution.receive(connection, request)
-        if connection.stream.count_subscriptions() > self._bounds.subscriptions:
+        if connection.stream.subscribed > self._bounds.subscriptions:
             raise _EndError(
                 Status.RESOURCE_EXHAUSTED,
                 f"a stream may ask for {self._bounds.subscriptions} types and names at most",
             )
-        self._push()
+        if not connection.stream.settled:
+            self._push()
 
     def _enter(self, node: Node) -> Connection:
         """Let the proxy in, and have it counted."""
@@ -201,8 +237,9 @@ class Exchange:
         connection = self._connection
         if connection is None or not self._note_taken():
             return
-        for response in connection.stream.next_responses():
-            self._untaken.append((response, time.perf_counter()))
+        began = time.perf_counter()
+        responses = connection.stream.next_responses()
+        for response in responses:
             self._call.send(response.data)
             self._distribution.pushes.note(
                 connection.arn,
@@ -211,7 +248,9 @@ class Exchange:
                 response.update,
                 self._peer,
             )
-        if self._untaken:
+        if responses:
+            self._untaken = responses
+            self._sent_at = began
             self._note_taken()
 
     def _note_taken(self) -> bool:
@@ -224,12 +263,10 @@ class Exchange:
             return False
         if self._untaken:
             self._end_patience()
-            now = time.perf_counter()
-            for response, since in self._untaken:
-                self._distribution.metrics.pushed(
-                    response.type_url, len(response.data), now - since
-                )
-            self._untaken.clear()
+            seconds = time.perf_counter() - self._sent_at
+            for response in self._untaken:
+                self._distribution.metrics.pushed(response.type_url, len(response.data), seconds)
+            self._untaken = ()
         return True
 
     def _begin_patience(self, reason: str) -> asyncio.TimerHandle:

@@ -54,6 +54,9 @@ class Snapshot:
     resources: Mapping[str, Mapping[str, PackedResource]]
     pending: frozenset[tuple[str, str]] = frozenset()
 
+    _by_type: tuple[Mapping[str, PackedResource], ...] = field(
+        init=False, repr=False, compare=False
+    )
     _pending_by_type: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +65,7 @@ class Snapshot:
             for type_url in {each for each, _ in self.pending}
         }
         object.__setattr__(self, "_pending_by_type", by_type)
+        object.__setattr__(self, "_by_type", tuple(map(self.of_type, TYPES)))
 
     def of_type(self, type_url: str) -> Mapping[str, PackedResource]:
         """The resources of a type by name.
@@ -69,6 +73,16 @@ class Snapshot:
         The very same mapping as in the proxy's snapshot before, where nothing of it has changed.
         """
         return self.resources.get(type_url, _NOTHING)
+
+    def find_changed(self, before: Snapshot) -> Iterable[str]:
+        """The types of which something may be other than in the proxy's snapshot before."""
+        if self.pending or before.pending:
+            return TYPES
+        return [
+            type_url
+            for type_url, now, then in zip(TYPES, self._by_type, before._by_type, strict=True)
+            if now is not then
+        ]
 
     def pending_of(self, type_url: str) -> frozenset[str]:
         """The names of the resources of a type that will come."""

@@ -12,7 +12,7 @@ from typing import Final
 from meshwright.xds.admission import Credentials, Gate, OpenGate
 from meshwright.xds.bounds import Bounds, Turnstile
 from meshwright.xds.distribution import Distribution
-from meshwright.xds.exchange import Exchange
+from meshwright.xds.exchange import Exchange, Wakening
 from meshwright.xds.stream import Delta, Dialect, StateOfTheWorld
 from meshwright.xds.transport.calls import Call, Status
 from meshwright.xds.transport.sockets import CallServer, Peer, Upkeep
@@ -55,6 +55,7 @@ class XdsServer:
         self._account_id = account_id
         self._gate = gate or OpenGate()
         self._turnstile = Turnstile(bounds or Bounds())
+        self._wakening = Wakening()
         self._exchanges: set[Exchange] = set()
         self._server = CallServer(self._accept, upkeep)
 
@@ -100,6 +101,7 @@ class XdsServer:
             self._account_id,
             self._gate,
             self._turnstile,
+            self._wakening,
             _read_credentials(call, peer),
             peer.address,
             parse,

@@ -91,12 +91,20 @@ class ProxyStream:
     Args:
         dialect: Delta or state of the world.
         target: What the proxy should come to have.
+
+    Attributes:
+        target: What the proxy should come to have.
+        subscribed: How much it has asked for: types, and names within them.
     """
 
     def __init__(self, dialect: Dialect, target: Snapshot) -> None:
         self._dialect = dialect
         self._subscriptions: dict[str, Subscription] = {}
+        # The types that something has happened to since it was seen that the proxy has all of them:
+        # a change is of one or two types, and the others are not even looked at.
+        self._open: set[str] = set(TYPES)
         self._responses = 0
+        self.subscribed = 0
         self.target = target
 
     def receive(self, request: Request) -> Rejection | None:
@@ -107,6 +115,8 @@ class ProxyStream:
         """
         first = request.type_url not in self._subscriptions
         subscription = self._subscriptions.setdefault(request.type_url, Subscription())
+        if request.type_url in TYPES:
+            self._open.add(request.type_url)
         rejection = None
         # A NACK is known by its error detail, never by its version ("ACK and NACK semantics").
         if request.nonce and not first:
@@ -122,27 +132,27 @@ class ProxyStream:
                 subscription.refused(contents)
             else:
                 subscription.acknowledged()
+        known = len(subscription.names)
         self._dialect.subscribe(subscription, request, self.target, first=first)
+        self.subscribed += first + len(subscription.names) - known
         return rejection
-
-    def count_subscriptions(self) -> int:
-        """How much the proxy has asked for: types, and names within them."""
-        return sum(1 + len(each.names) for each in self._subscriptions.values())
 
     def offer(self, snapshot: Snapshot) -> None:
         """Set what the proxy should come to have; what is not sent yet of the last is skipped."""
+        self._open.update(snapshot.find_changed(self.target))
         self.target = snapshot
 
     @property
     def settled(self) -> bool:
         """Whether the proxy has acknowledged everything that it should have, and nothing else."""
-        for type_url in TYPES:
+        for type_url in tuple(self._open):
             subscription = self._subscriptions.get(type_url)
             if subscription is None:
                 if self.target.of_type(type_url):
                     return False
             elif subscription.in_flight is not None or not self._is_complete(type_url):
                 return False
+            self._open.discard(type_url)
         return True
 
     def _is_complete(self, type_url: str) -> bool:
@@ -162,7 +172,8 @@ class ProxyStream:
         get ready. Removals come when nothing is left to add, and what refers goes first.
         """
         waiting = False
-        for type_url in TYPES:
+        opened = [type_url for type_url in TYPES if type_url in self._open]
+        for type_url in opened:
             subscription = self._subscriptions.get(type_url)
             if subscription is None:
                 continue
@@ -177,7 +188,7 @@ class ProxyStream:
                     waiting = True
         if waiting:
             return
-        for type_url in reversed(TYPES):
+        for type_url in reversed(opened):
             subscription = self._subscriptions.get(type_url)
             if subscription is not None and not self._is_complete(type_url):
                 resources = self.target.of_type(type_url)
@@ -204,6 +215,7 @@ class ProxyStream:
         endpoints = self._subscriptions.get(ENDPOINT)
         if endpoints is not None:
             endpoints.expect_again(resource.name for resource in update.changed)
+            self._open.add(ENDPOINT)
 
 
 class Delta:

@@ -57,9 +57,6 @@ class Subscription:
         rejected: What the proxy rejected, name and version of what stood in one response: it is
             not sent again together. None until it has rejected anything.
         in_flight: The response that the proxy has not answered yet.
-        complete: The resources of which it was seen last that the proxy has them all and no
-            others; None where that has changed since.
-        complete_pending: The names of those that were to come then.
     """
 
     wildcard: bool = False
@@ -69,8 +66,6 @@ class Subscription:
     owes_answer: bool = False
     rejected: deque[_Contents] | None = None
     in_flight: InFlight | None = None
-    complete: Mapping[str, PackedResource] | None = None
-    complete_pending: frozenset[str] = frozenset()
 
     def subscribe(self, names: Iterable[str]) -> None:
         """Want names, and have them answered even where the proxy has them.
@@ -78,7 +73,6 @@ class Subscription:
         "Subscribing to resources": a name that is subscribed to again is sent again.
         """
         for name in names:
-            self.complete = None
             if name == WILDCARD:
                 self.wildcard = True
             else:
@@ -88,7 +82,6 @@ class Subscription:
     def unsubscribe(self, names: Iterable[str]) -> None:
         """Stop wanting names; the proxy has forgotten them by itself."""
         for name in names:
-            self.complete = None
             if name == WILDCARD:
                 self.wildcard = False
                 for held in self.held.keys() - self.names:
@@ -108,25 +101,16 @@ class Subscription:
     def is_complete(
         self, resources: Mapping[str, PackedResource], pending: frozenset[str] = frozenset()
     ) -> bool:
-        """Whether the proxy has, or has been sent, all that there is and nothing else.
-
-        What is found is remembered: most of what happens to a stream changes one type, and the
-        others are asked about each time.
-        """
-        if self.complete is resources and self.complete_pending == pending:
-            return True
+        """Whether the proxy has, or has been sent, all that there is and nothing else."""
         held = self.held
         if pending:
             held = {name: version for name, version in held.items() if name not in pending}
-        is_complete = (
-            self.asked <= pending
-            and not self.owes_answer
-            and len(held) == len(resources)
-            and all(held.get(name) == each.version for name, each in resources.items())
-        )
-        if is_complete:
-            self.complete, self.complete_pending = resources, pending
-        return is_complete
+        if self.owes_answer or len(held) != len(resources) or not self.asked <= pending:
+            return False
+        for name, resource in resources.items():  # noqa: SIM110 - twice as fast as `all`
+            if held.get(name) != resource.version:
+                return False
+        return True
 
     def find_additions(
         self, resources: Mapping[str, PackedResource], pending: frozenset[str] = frozenset()
@@ -170,7 +154,6 @@ class Subscription:
     def sent(self, nonce: str, update: Update) -> None:
         """Take note of a response."""
         self.in_flight = InFlight(nonce, update)
-        self.complete = None
         self.owes_answer = False
         for resource in update.changed:
             self.held[resource.name] = resource.version
@@ -183,7 +166,6 @@ class Subscription:
     def expect_again(self, names: Iterable[str]) -> None:
         """Take note that the proxy needs resources again, whatever it has of them."""
         for name in names:
-            self.complete = None
             self.held.pop(name, None)
 
     def acknowledged(self) -> None:
@@ -197,7 +179,7 @@ class Subscription:
         which versions the proxy has now: they count as unknown, and what is right is sent anew.
         """
         response = self.in_flight
-        self.in_flight = self.complete = None
+        self.in_flight = None
         if contents:
             if self.rejected is None:
                 self.rejected = deque(maxlen=REJECTIONS_KEPT)

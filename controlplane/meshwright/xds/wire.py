@@ -64,14 +64,17 @@ def parse_delta_request(data: bytes) -> Request:
         ValueError: The bytes are none.
     """
     message = _parse(discovery_pb2.DeltaDiscoveryRequest, data)
+    # Nearly all requests are acknowledgements, without what costs most to read.
+    names, unsubscribed = message.resource_names_subscribe, message.resource_names_unsubscribe
+    held_versions = message.initial_resource_versions
     return Request(
         type_url=message.type_url,
-        node=_parse_node(message),
+        node=_parse_node(message) if message.HasField("node") else None,
         nonce=message.response_nonce,
         error=message.error_detail.message if message.HasField("error_detail") else None,
-        names=tuple(message.resource_names_subscribe),
-        unsubscribed=tuple(message.resource_names_unsubscribe),
-        held_versions=dict(message.initial_resource_versions),
+        names=tuple(names) if names else (),
+        unsubscribed=tuple(unsubscribed) if unsubscribed else (),
+        held_versions=dict(held_versions) if held_versions else _NONE_HELD,
     )
 
 
@@ -84,7 +87,7 @@ def parse_sotw_request(data: bytes) -> Request:
     message = _parse(discovery_pb2.DiscoveryRequest, data)
     return Request(
         type_url=message.type_url,
-        node=_parse_node(message),
+        node=_parse_node(message) if message.HasField("node") else None,
         nonce=message.response_nonce,
         error=message.error_detail.message if message.HasField("error_detail") else None,
         names=tuple(message.resource_names),
@@ -99,9 +102,7 @@ def _parse(kind: Any, data: bytes) -> Any:
         raise ValueError(f"the bytes are no {kind.DESCRIPTOR.full_name}") from error
 
 
-def _parse_node(message: Any) -> Node | None:
-    if not message.HasField("node"):
-        return None
+def _parse_node(message: Any) -> Node:
     node = message.node
     version = node.user_agent_version
     if node.HasField("user_agent_build_version"):
@@ -115,15 +116,7 @@ def render_delta_response(
 ) -> bytes:
     """A `DeltaDiscoveryResponse` made of already serialized resources."""
     fields = [_encode_type(type_url), encode_bytes(5, nonce.encode())]
-    fields += [
-        encode_bytes(
-            2,
-            encode_bytes(1, resource.version.encode())
-            + encode_bytes(2, resource.any_bytes)
-            + encode_bytes(3, resource.name.encode()),
-        )
-        for resource in changed
-    ]
+    fields += [resource.delta_entry for resource in changed]
     fields += [encode_bytes(6, name.encode()) for name in removed]
     return b"".join(fields)
 

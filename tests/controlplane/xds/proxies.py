@@ -31,7 +31,7 @@ WHOLE = (CLUSTER, LISTENER)
 def resource(name: str, version: str) -> PackedResource:
     """A resource whose content is its version; its type does not matter to the stream."""
     content = Cluster(name=name, alt_stat_name=version).SerializeToString()
-    return PackedResource(name, version, encode_bytes(2, content))
+    return PackedResource.from_any(name, version, encode_bytes(2, content))
 
 
 def snapshot(

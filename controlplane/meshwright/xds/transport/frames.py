@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from struct import Struct
 from typing import Final
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client sends first (3.4)."""
 
-HEAD_BYTES: Final = 9
-"""What stands before each frame's content (4.1)."""
+_HEAD: Final = Struct(">BHBBL")
+"""A frame's head (4.1): its length in three bytes, its type, flags and stream."""
+
+HEAD_BYTES: Final = _HEAD.size
 
 MAX_WINDOW: Final = 2**31 - 1
 DEFAULT_WINDOW: Final = 65_535
@@ -87,13 +90,8 @@ class StreamFaultError(Exception):
 
 def render_frame(kind: int, flags: int, stream_id: int, content: bytes = b"") -> bytes:
     """A frame; the content may be no longer than the peer takes."""
-    return b"%b%c%c%b%b" % (
-        len(content).to_bytes(3, "big"),
-        kind,
-        flags,
-        stream_id.to_bytes(4, "big"),
-        content,
-    )
+    size = len(content)
+    return _HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, stream_id) + content
 
 
 def render_settings(settings: dict[Setting, int]) -> bytes:

@@ -123,8 +123,22 @@ class Http2Stream:
 
     def send(self, data: bytes) -> None:
         """Send data, as soon as the peer takes it."""
-        self._waiting.append(data)
-        self.pump()
+        connection, size = self._connection, len(data)
+        if (
+            self._waiting
+            or connection.is_paused
+            or size > min(self.window, connection.window, connection.frame_bytes)
+        ):
+            self._waiting.append(data)
+            self.pump()
+        else:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        connection, size = self._connection, len(data)
+        self.window -= size
+        connection.window -= size
+        connection.write(render_frame(FrameType.DATA, 0, self.stream_id, data))
 
     def discard(self) -> None:
         """Give up what the peer has not taken."""
@@ -146,9 +160,7 @@ class Http2Stream:
             if len(data) > room:
                 waiting.appendleft(data[room:])
                 data = data[:room]
-            self.window -= len(data)
-            connection.window -= len(data)
-            connection.write(render_frame(FrameType.DATA, 0, self.stream_id, data))
+            self._write(data)
         if self._waiting_trailers is not None and not waiting:
             connection.write(
                 render_frame(
