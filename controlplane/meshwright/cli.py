@@ -146,8 +146,9 @@ def serve_command(
         typer.Option(
             envvar="MESHWRIGHT_XDS_CLIENT_CA",
             metavar="FILE",
-            help="The authorities, as PEM, of the certificates that proxies must show. Each is for "
-            "the resource that its SPIFFE id names: spiffe://DOMAIN/mesh/MESH/virtualNode/NAME.",
+            help="The authorities, as PEM, of the certificates that proxies may show in place of a "
+            "token. Each is for the resource that its SPIFFE id names: "
+            "spiffe://DOMAIN/mesh/MESH/virtualNode/NAME.",
         ),
     ] = None,
     xds_identities: Annotated[
@@ -163,8 +164,8 @@ def serve_command(
         typer.Option(
             envvar="MESHWRIGHT_XDS_TOKENS",
             metavar="HOST:PORT",
-            help="Another address of ADS with the same certificate, for proxies with tokens, where "
-            "--xds asks for certificates.",
+            hidden=True,
+            help="Another address of ADS; --xds takes certificates and tokens alike.",
         ),
     ] = None,
     xds_host: Annotated[

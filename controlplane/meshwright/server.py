@@ -116,14 +116,13 @@ async def serve(settings: Settings) -> None:
         _spare_collections()
         api_socket = stack.enter_context(_listen(api_host, api_port, "--api"))
         api, xds = _build_api(settings, parts), _build_xds(settings, parts)
-        xds_address, token_address = await _listen_xds(xds, settings, parts.xds_certificate, stack)
+        xds_address = await _listen_xds(xds, settings, parts.xds_certificate, stack)
         serving = asyncio.create_task(api.serve(sockets=[api_socket]))
         chores = _begin_chores(parts, xds)
         _log.info(
             "serving",
             api=_address_of(api_socket),
             xds=xds_address,
-            xds_tokens=token_address,
             store=parts.meshes.store.url,
             tls=parts.certificate is not None,
             xds_tls=parts.xds_certificate is not None,
@@ -308,19 +307,22 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
 
 async def _listen_xds(
     xds: XdsServer, settings: Settings, certificate: Certificate | None, stack: contextlib.ExitStack
-) -> tuple[str, str | None]:
-    """Serve ADS; return its address, and that for proxies with tokens where they have their own."""
-    listener = stack.enter_context(_listen(*parse_address(settings.xds, "--xds"), "--xds"))
-    if certificate is None:
-        await xds.listen(listener)
-    else:
-        await xds.listen(listener, lambda: certificate.mutual or certificate.ads)
-    own = settings.proxies.token_address
-    if own is None or certificate is None:
-        return _address_of(listener), None
-    others = stack.enter_context(_listen(*parse_address(own, "--xds-tokens"), "--xds-tokens"))
-    await xds.listen(others, lambda: certificate.ads)
-    return _address_of(listener), _address_of(others)
+) -> str:
+    """Serve ADS, and return its address."""
+
+    async def listen(address: str, option: str) -> str:
+        listener = stack.enter_context(_listen(*parse_address(address, option), option))
+        await xds.listen(listener, None if certificate is None else lambda: certificate.ads)
+        return _address_of(listener)
+
+    if settings.proxies.token_address is not None:
+        _log.warning(
+            "option_deprecated",
+            option="--xds-tokens",
+            address=await listen(settings.proxies.token_address, "--xds-tokens"),
+            remedy="lead its proxies to --xds, which takes certificates and tokens",
+        )
+    return await listen(settings.xds, "--xds")
 
 
 def _address_of(listener: socket.socket) -> str:

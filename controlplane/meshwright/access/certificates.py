@@ -26,8 +26,8 @@ class Certificate:
     Attributes:
         http: What serves the pair over HTTP; it asks clients for no certificate. It stays the same
             object when the files change.
-        ads: What serves the pair over gRPC, without asking clients for a certificate.
-        mutual: The same where clients must show a certificate; None without authorities.
+        ads: What serves the pair over gRPC. With authorities it asks clients for a certificate:
+            one that is shown must be valid, and one that is not is no fault of the connection.
 
     Raises:
         AccessSettingsError: The files can't be used as they are now.
@@ -40,7 +40,7 @@ class Certificate:
         self._seen = self._identity()
         self._refused: str | None = None
         self.http = self._build_context("http/1.1")
-        self.ads, self.mutual = self._build_ads_contexts()
+        self.ads = self._build_ads_context()
 
     def refresh(self) -> None:
         """Take over the files if they have changed since, and log what came of it."""
@@ -49,10 +49,10 @@ class Certificate:
             if seen == self._seen:
                 return
             self._seen = seen
-            # New contexts first: one whose certificate and key don't match would serve nobody.
-            ads, mutual = self._build_ads_contexts()
+            # A new context first: a certificate and key that don't match would serve nobody.
+            ads = self._build_ads_context()
             self._load(self.http)
-            self.ads, self.mutual = ads, mutual
+            self.ads = ads
         except AccessSettingsError as error:
             if str(error) != self._refused:  # once, not at each look
                 _log.error("certificate_refused", reason=str(error), remedy="mend the files")
@@ -61,19 +61,18 @@ class Certificate:
         self._refused = None
         _log.info("certificate_reloaded", file=str(self._certificate))
 
-    def _build_ads_contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
-        ads = self._build_context("h2")
+    def _build_ads_context(self) -> ssl.SSLContext:
+        context = self._build_context("h2")
         if self._authorities is None:
-            return ads, None
-        mutual = self._build_context("h2")
-        mutual.verify_mode = ssl.CERT_REQUIRED
+            return context
+        context.verify_mode = ssl.CERT_OPTIONAL
         try:
-            mutual.load_verify_locations(self._authorities)
+            context.load_verify_locations(self._authorities)
         except (OSError, ssl.SSLError) as error:
             raise AccessSettingsError(
                 f"TLS authorities {self._authorities} can't be used: {_render_reason(error)}"
             ) from None
-        return ads, mutual
+        return context
 
     def _build_context(self, protocol: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

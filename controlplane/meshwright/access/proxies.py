@@ -27,8 +27,8 @@ class ProxySettings:
     Attributes:
         tls_certificate: The certificate of ADS with its chain.
         tls_key: The certificate's private key.
-        client_authorities: Who signs the certificates that proxies must show.
-        token_address: `HOST:PORT` for proxies with tokens, where `--xds` asks for certificates.
+        client_authorities: Who signs the certificates that proxies may show.
+        token_address: `HOST:PORT` where ADS is served too, as it was for proxies with tokens.
         hosts: By what name and port proxies reach ADS, which signed streams need.
         identities: Which resource a certificate's SPIFFE id is for, where its path does not say.
     """
@@ -48,10 +48,8 @@ class ProxySettings:
         """
         if self.identities is not None and self.client_authorities is None:
             raise AccessSettingsError("--xds-identities needs --xds-client-ca: give both")
-        if self.token_address is not None and self.client_authorities is None:
-            raise AccessSettingsError(
-                "--xds-tokens needs --xds-client-ca; without it, tokens are taken at --xds"
-            )
+        if self.token_address is not None and self.tls_certificate is None:
+            raise AccessSettingsError("--xds-tokens needs --xds-tls-certificate and --xds-tls-key")
         if self.tls_certificate is None or self.tls_key is None:
             if self.tls_certificate or self.tls_key or self.client_authorities:
                 raise AccessSettingsError(

@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    """A control plane whose ADS asks for certificates, with two virtual nodes."""
+    """A control plane whose ADS takes certificates, with two virtual nodes."""
     AUTHORITY.cert_pem.write_to_path(folder / "ca.pem")
     with serving(folder, *tls_flags(folder), "--xds-client-ca", folder / "ca.pem") as server:
         make_demo(server)
@@ -93,14 +93,24 @@ def test_a_certificate_needs_exactly_one_uri(server: Server, uris: tuple[str, ..
 @pytest.mark.parametrize(
     "pair",
     [
-        None,
         issue(f"spiffe://example.com/{FRONT}", by=trustme.CA()),
         issue(f"spiffe://example.com/{FRONT}", expires_in=-timedelta(minutes=5)),
     ],
-    ids=["none", "of another authority", "expired"],
+    ids=["of another authority", "expired"],
 )
-def test_no_stream_is_opened_without_a_valid_certificate(server: Server, pair: Pair | None):
+def test_no_connection_is_made_with_a_certificate_that_is_not_valid(server: Server, pair: Pair):
     assert refusal(server, pair).code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_why_a_certificate_was_not_taken_is_logged(server: Server):
+    refusal(server, issue(f"spiffe://example.com/{FRONT}", expires_in=-timedelta(minutes=5)))
+
+    reasons = [str(each.fields["reason"]) for each in server.records("proxy_refused")]
+    assert any("certificate has expired" in reason for reason in reasons)
+
+
+def test_a_proxy_that_shows_nothing_gets_nothing(server: Server):
+    assert refusal(server, None).code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_a_certificate_ends_its_stream_when_it_expires(server: Server):
@@ -214,7 +224,7 @@ def test_a_bad_mapping_is_refused(content: str, message: str, tmp_path: Path):
         (ProxySettings(identities=Path("any")), "--xds-identities needs --xds-client-ca"),
         (ProxySettings(client_authorities=Path("any")), "--xds-client-ca needs"),
         (ProxySettings(tls_key=Path("any")), "--xds-client-ca needs"),
-        (ProxySettings(token_address="any"), "--xds-tokens needs --xds-client-ca"),
+        (ProxySettings(token_address="any"), "--xds-tokens needs --xds-tls-certificate"),
     ],
 )
 def test_settings_that_belong_together_are_asked_for(settings: ProxySettings, message: str):

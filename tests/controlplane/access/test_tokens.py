@@ -17,6 +17,7 @@ from meshwright.access.tokens import TokenError, Tokens
 from meshwright.cli import app
 from meshwright.model.resources import parse_resource_id
 from meshwright.store import Store, open_store
+from tests.certificates import issue_for_uris
 from tests.controlplane.access.ads import (
     AUTHORITY,
     BACK,
@@ -35,11 +36,10 @@ SCOPE = parse_resource_id(FRONT, account_id=ACCOUNT)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A control plane that takes certificates at one port and tokens at another."""
+    """A control plane that takes certificates and tokens."""
     folder = tmp_path_factory.mktemp("tokens")
     AUTHORITY.cert_pem.write_to_path(folder / "ca.pem")
-    clients = ("--xds-client-ca", folder / "ca.pem", "--xds-tokens", "127.0.0.1:0")
-    with serving(folder, *tls_flags(folder), *clients) as server:
+    with serving(folder, *tls_flags(folder), "--xds-client-ca", folder / "ca.pem") as server:
         make_demo(server)
         yield server
 
@@ -67,7 +67,7 @@ def bearer(token: str) -> list[tuple[str, str]]:
 def refusal(server: Server, token: str | None, node_id: str = FRONT) -> Any:
     """The error that a proxy gets which must not be let in."""
     metadata = [] if token is None else bearer(token)
-    with asking(ads_address(server, "xds_tokens"), node_id, metadata=metadata) as stream:
+    with asking(ads_address(server), node_id, metadata=metadata) as stream:
         return stream.expect_end()
 
 
@@ -75,7 +75,7 @@ def refusal(server: Server, token: str | None, node_id: str = FRONT) -> Any:
 def test_a_proxy_gets_what_its_token_is_for(server: Server, run: Run, scope: str):
     token = run("issue", "--for", scope, "--expires-in", "1h")
 
-    with asking(ads_address(server, "xds_tokens"), metadata=bearer(token)) as stream:
+    with asking(ads_address(server), metadata=bearer(token)) as stream:
         assert next(stream.responses).type_url == CLUSTER
 
 
@@ -95,18 +95,26 @@ def test_without_a_token_the_remedy_is_said(server: Server):
     assert f"`meshwright token issue --for {FRONT}`" in refusal(server, None).details()
 
 
-def test_a_token_is_no_replacement_for_a_certificate_where_one_is_asked_for(
-    server: Server, run: Run
-):
+def test_a_certificate_for_another_resource_is_not_made_good_by_a_token(server: Server, run: Run):
     metadata = bearer(run("issue", "--for", FRONT))
-    with asking(ads_address(server, "xds"), metadata=metadata) as stream:
-        assert stream.expect_end().code() == grpc.StatusCode.UNAVAILABLE
+    pair = issue_for_uris(AUTHORITY, f"spiffe://example.com/{BACK}")
+    with asking(ads_address(server), metadata=metadata, pair=pair) as stream:
+        assert stream.expect_end().code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_the_address_that_was_for_tokens_alone_is_served_and_said_to_be_needless(tmp_path: Path):
+    with serving(tmp_path, *tls_flags(tmp_path), "--xds-tokens", "127.0.0.1:0") as server:
+        (warning,) = server.records("option_deprecated")
+        with asking(str(warning.fields["address"])) as stream:
+            assert stream.expect_end().code() == grpc.StatusCode.UNAUTHENTICATED
+
+    assert warning.fields["option"] == "--xds-tokens"
 
 
 def test_a_token_revoked_while_connected_ends_its_stream(server: Server, run: Run):
     issued = json.loads(run("issue", "--for", FRONT, "--json"))
     metadata = bearer(issued["token"])
-    with asking(ads_address(server, "xds_tokens"), metadata=metadata) as stream:
+    with asking(ads_address(server), metadata=metadata) as stream:
         next(stream.responses)
         run("revoke", issued["token_id"])
         error = stream.expect_end()
@@ -117,7 +125,7 @@ def test_a_token_revoked_while_connected_ends_its_stream(server: Server, run: Ru
 
 def test_a_token_ends_its_stream_when_it_expires(server: Server, run: Run):
     token = run("issue", "--for", FRONT, "--expires-in", "2s")
-    with asking(ads_address(server, "xds_tokens"), metadata=bearer(token)) as stream:
+    with asking(ads_address(server), metadata=bearer(token)) as stream:
         next(stream.responses)
         error = stream.expect_end()
 
