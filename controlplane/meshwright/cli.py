@@ -18,6 +18,7 @@ from meshwright.access.proxies import ProxySettings
 from meshwright.access.settings import AccessSettings
 from meshwright.api.admission import Limits
 from meshwright.api.audit import AuditError
+from meshwright.bootstrap_commands import bootstrap_command
 from meshwright.discovery.credentials import CredentialError
 from meshwright.graph.quotas import QuotaError, parse_quotas
 from meshwright.logs import LogFormat, configure_logging
@@ -43,6 +44,7 @@ app = typer.Typer(
 attach(app)
 app.add_typer(token_app)
 app.add_typer(store_app)
+app.command("bootstrap")(bootstrap_command)
 
 
 def _default_store() -> str:

@@ -312,7 +312,7 @@ async def _listen_xds(
 
     async def listen(address: str, option: str) -> str:
         listener = stack.enter_context(_listen(*parse_address(address, option), option))
-        await xds.listen(listener, None if certificate is None else lambda: certificate.ads)
+        await xds.listen(listener, None if certificate is None else certificate.get_ads)
         return _address_of(listener)
 
     if settings.proxies.token_address is not None:

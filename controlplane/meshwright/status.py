@@ -16,7 +16,7 @@ from meshwright.xds.distribution import Distribution
 def render_status(
     meshes: Meshes, distribution: Distribution, mesh: MeshKey
 ) -> Mapping[str, Any] | None:
-    """The status of a mesh: its revision, findings and proxies; None where it does not exist."""
+    """The status of a mesh: revision, findings, proxies, refusals; None where it does not exist."""
     graph = meshes.graph(mesh)
     if graph.mesh is None:
         return None
@@ -29,6 +29,10 @@ def render_status(
             for finding in (*find_problems(graph), *distribution.find_problems(mesh))
         ],
         "proxies": [_render_times(proxy) for proxy in distribution.proxies(mesh)],
+        "refusals": [
+            refusal | {each: _render_time(refusal[each]) for each in ("first_at", "at")}
+            for refusal in distribution.refusals(mesh)
+        ],
     }
 
 

@@ -90,6 +90,8 @@ class MeshStatus:
     committed_at: datetime
     findings: tuple[Mapping[str, Any], ...]
     proxies: tuple[ProxyStatus, ...]
+    refusals: tuple[Mapping[str, Any], ...] = ()
+    """Proxies that were not let in, each with the `reason`."""
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> "MeshStatus":
@@ -100,6 +102,7 @@ class MeshStatus:
             committed_at=datetime.fromisoformat(content["committed_at"]),
             findings=tuple(content["findings"]),
             proxies=tuple(ProxyStatus.parse(proxy) for proxy in content["proxies"]),
+            refusals=tuple(content["refusals"]),
         )
 
 

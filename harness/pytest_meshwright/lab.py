@@ -24,7 +24,12 @@ from pytest_meshwright.aws import AwsEmulator
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.dns import DnsServer
 from pytest_meshwright.envoy import Envoy
-from pytest_meshwright.envoy_bootstrap import Endpoint, ProxySettings, build_bootstrap
+from pytest_meshwright.envoy_bootstrap import (
+    Endpoint,
+    ProxyCredentials,
+    ProxySettings,
+    build_bootstrap,
+)
 from pytest_meshwright.logs import LogShipper, LogStream
 from pytest_meshwright.processes import ProcessGroup
 from pytest_meshwright.reaper import FoundProcess
@@ -147,6 +152,7 @@ class Lab:
         tcp_backends: Sequence[str] = (),
         delta: bool = True,
         sds_socket: Path | None = None,
+        credentials: ProxyCredentials | None = None,
         log_level: str = "info",
     ) -> Service:
         """Start an application and its Envoy, without waiting until they are ready.
@@ -163,6 +169,7 @@ class Lab:
                 Envoy takes the TCP connections for them.
             delta: delta xDS, or state of the world.
             sds_socket: the socket of the SDS server beside its Envoy.
+            credentials: what its Envoy trusts and shows at the control plane, where that has TLS.
             log_level: of Envoy's own log.
         """
         addresses = self.addresses.reserve_service()
@@ -178,6 +185,7 @@ class Lab:
             service_addresses=service_addresses,
             delta=delta,
             sds_socket=sds_socket,
+            credentials=credentials or ProxyCredentials(),
         )
         service = Service(
             name=name,

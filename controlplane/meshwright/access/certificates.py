@@ -42,6 +42,10 @@ class Certificate:
         self.http = self._build_context("http/1.1")
         self.ads = self._build_ads_context()
 
+    def get_ads(self) -> ssl.SSLContext:
+        """What serves a new connection over gRPC."""
+        return self.ads
+
     def refresh(self) -> None:
         """Take over the files if they have changed since, and log what came of it."""
         try:

@@ -66,7 +66,8 @@ class CertificateGate:
         """Let a proxy have the configuration of a resource.
 
         Raises:
-            NotAdmittedError: Its certificate is for another, or for none.
+            NotAdmittedError: Its certificate is for another, or for none, or has expired since
+                its connection was made.
         """
         spiffe_id = credentials.spiffe_id
         if spiffe_id is None:
@@ -87,6 +88,8 @@ class CertificateGate:
             is_good = self._clock() <= expires_at
             return None if is_good else f"its client certificate, {spiffe_id}, has expired"
 
+        if (fault := find_fault()) is not None:
+            raise NotAdmittedError(fault, is_known=False)
         return Admission(spiffe_id, find_fault)
 
     def _is_for(self, spiffe_id: str, key: ResourceKey) -> bool:

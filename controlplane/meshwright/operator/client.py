@@ -118,7 +118,7 @@ class Connection:
         return self._call("GET", _mesh_path(mesh))
 
     def status(self, mesh: str) -> dict[str, Any]:
-        """A mesh's revision, findings and proxies."""
+        """A mesh's revision, findings, proxies and refusals."""
         return self._call("GET", f"{_mesh_path(mesh)}/status")
 
     def apply(self, documents: list[object], *, prune: bool, dry_run: bool) -> dict[str, Any]:

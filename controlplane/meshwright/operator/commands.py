@@ -35,6 +35,7 @@ from meshwright.operator.tables import (
     print_rows,
     proxy_name,
     proxy_row,
+    refusal_row,
     share_row,
 )
 from meshwright.operator.tree import render_tree
@@ -120,7 +121,7 @@ def show_command(
         description = connection.show(name)
         status = connection.status(name)
     if as_json:
-        shown = {each: status[each] for each in ("findings", "proxies")}
+        shown = {each: status[each] for each in ("findings", "proxies", "refusals")}
         print_json(description | shown)
         return
     for line in (*render_tree(description), *_render_status(status)):
@@ -132,7 +133,7 @@ def _render_status(status: dict[str, Any]) -> Iterable[str]:
         yield ""
         yield f"{finding['code']}: {finding['message']}"
         yield f"  remedy: {finding['remedy']}"
-    if status["proxies"]:
+    if status["proxies"] or status["refusals"]:
         yield ""
     for proxy in status["proxies"]:
         acknowledged = proxy["acknowledged_revision"]
@@ -140,6 +141,8 @@ def _render_status(status: dict[str, Any]) -> Iterable[str]:
         yield f"proxy {proxy_name(proxy)}  {proxy['peer']}  {has}"
         if proxy["rejection"]:
             yield f"  rejected {describe_rejection(proxy['rejection'])}"
+    for refusal in status["refusals"]:
+        yield f"proxy {proxy_name(refusal)}  {refusal['peer']}  refused: {refusal['reason']}"
 
 
 @mesh_app.command("export")
@@ -312,6 +315,8 @@ def status_command(
 ) -> None:
     """Show every connected proxy: its Envoy, the revision it has, its lag, its last rejection.
 
+    A proxy that was not let in, or sent away, within the last minutes is shown with the reason.
+
     In a pipe there is a tab-separated line for each; with --watch, all lines again whenever one
     has changed.
     """
@@ -331,11 +336,12 @@ def _read_statuses(connection: Connection, mesh: str | None) -> list[dict[str, A
 
 
 def _proxy_rows(statuses: list[dict[str, Any]]) -> list[Row]:
-    return [
-        proxy_row(status["mesh"], status["revision"], proxy)
-        for status in statuses
-        for proxy in status["proxies"]
-    ]
+    rows: list[Row] = []
+    for status in statuses:
+        mesh = status["mesh"]
+        rows += (proxy_row(mesh, status["revision"], proxy) for proxy in status["proxies"])
+        rows += (refusal_row(mesh, refusal) for refusal in status["refusals"])
+    return rows
 
 
 def _print_proxies(statuses: list[dict[str, Any]], *, as_json: bool) -> None:

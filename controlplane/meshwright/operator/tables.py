@@ -84,6 +84,12 @@ def proxy_row(mesh: str, revision: int, proxy: Mapping[str, Any]) -> Row:
     ]
 
 
+def refusal_row(mesh: str, refusal: Mapping[str, Any]) -> Row:
+    """A proxy that was refused as `status` shows it, in the order of `PROXY_COLUMNS`."""
+    seen = f"refused {refusal['at'][:19]}"
+    return [mesh, proxy_name(refusal), refusal["peer"], "-", seen, "-", "-", refusal["reason"]]
+
+
 def proxy_name(proxy: Mapping[str, Any]) -> str:
     """A proxy's virtual node or virtual gateway: `virtualNode/front`."""
     return "/".join(proxy["resource"].split("/")[2:])

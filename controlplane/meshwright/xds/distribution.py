@@ -24,6 +24,7 @@ from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.push_log import PushLog
 from meshwright.xds.records import ProxyRecord, ProxyRecords
+from meshwright.xds.refusals import Refusals
 from meshwright.xds.resources import Snapshot
 from meshwright.xds.snapshots import Snapshots
 from meshwright.xds.stream import Dialect, ProxyStream, Rejection
@@ -110,6 +111,7 @@ class Distribution:
         self._graphs: dict[MeshKey, Graph] = {}
         self._connections: dict[ResourceKey, list[Connection]] = {}
         self._records = ProxyRecords()
+        self._refusals = Refusals(clock)
         self._builder = Snapshots(outside)
         self._snapshots: dict[ResourceKey, dict[Proxy, Snapshot]] = {}
         self._behind: set[MeshKey] = set()
@@ -133,6 +135,8 @@ class Distribution:
         for key in transition.changed:
             if key not in transition.after.resources:
                 self._records.forget(key)
+        if transition.after.mesh is None:
+            self._refusals.forget(transition.after.head.mesh)
         self._behind.add(transition.after.head.mesh)
         self._mark(transition.proxies)
         if not self._dirty:
@@ -255,9 +259,15 @@ class Distribution:
             connected_at=self._clock(),
         )
         self._connections.setdefault(proxy.key, []).append(connection)
+        self._refusals.forgive(proxy.key, peer)
         self.metrics.connected(proxy.key.kind.value)
         _log.info("proxy_connected", node_id=node.id, resource=resource.arn, peer=peer)
         return connection
+
+    def refuse(self, key: ResourceKey, node_id: str, peer: str, reason: str) -> None:
+        """Take note that a proxy was not let in, or sent away, for the status of its mesh."""
+        if self._graph(key.mesh).mesh is not None:  # proxies may ask for whatever they like
+            self._refusals.note(key, node_id, peer, reason)
 
     def disconnect(self, connection: Connection) -> None:
         """Forget a stream; what its proxy acknowledged and refused is kept for its next one."""
@@ -347,6 +357,10 @@ class Distribution:
             if key.mesh == mesh
             for connection in self._connections[key]
         ]
+
+    def refusals(self, mesh: MeshKey) -> list[dict[str, Any]]:
+        """The latest proxies of a mesh that were refused; times in epoch seconds."""
+        return self._refusals.list(mesh)
 
     def _describe(self, connection: Connection) -> dict[str, Any]:
         revision = connection.acknowledged_revision

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from meshwright.model.resources import ResourceKey
 from meshwright.translate import Proxy, parse_proxy
 from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError
 from meshwright.xds.bounds import Bounds, TurnedAwayError, Turnstile
@@ -108,6 +109,7 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._admission = Admission()
         self._node_id = ""
+        self._key: ResourceKey | None = None
         self._connection: Connection | None = None
         self._leaving = ExitStack()
         self._is_stirred = False
@@ -126,6 +128,8 @@ class Exchange:
             return
         if is_refusal:
             _log.warning("proxy_refused", node_id=self._node_id, peer=self._peer, reason=reason)
+            if self._key is not None:
+                self._distribution.refuse(self._key, self._node_id, self._peer, reason)
         self._call.finish(status, reason, at_once=status is Status.DEADLINE_EXCEEDED)
         self._leave()
 
@@ -223,6 +227,7 @@ class Exchange:
     def _admit(self, node: Node) -> Proxy:
         try:
             proxy = parse_proxy(node.id, node.metadata, account_id=self._account_id)
+            self._key = proxy.key
             self._admission = self._gate.admit(self._credentials, proxy.key)
         except NotAdmittedError as error:
             status = Status.PERMISSION_DENIED if error.is_known else Status.UNAUTHENTICATED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -181,6 +181,19 @@ def test_with_a_mapping_nothing_else_tells_the_resource(tmp_path: Path, meshes: 
 
     assert admits(gate, "spiffe://example.com/ns/shop/sa/front")
     assert not admits(gate, f"spiffe://example.com/{FRONT}")
+
+
+def test_an_expired_certificate_opens_no_further_stream_on_its_connection(meshes: Meshes):
+    """The transport has verified it when the connection was made, and not since."""
+    pair = issue(f"spiffe://example.com/{FRONT}", expires_in=timedelta(minutes=5))
+    now = datetime.now(UTC)
+    gate = CertificateGate(ACCOUNT, meshes, clock=lambda: now + timedelta(minutes=6))
+
+    with pytest.raises(NotAdmittedError, match="has expired"):
+        gate.admit(
+            Credentials(f"spiffe://example.com/{FRONT}", pair[1]),
+            parse_resource_key(FRONT, account_id=ACCOUNT),
+        )
 
 
 @pytest.fixture
