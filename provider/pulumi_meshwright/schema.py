@@ -76,6 +76,8 @@ def build_schema(version: str) -> Json:
         "license": "Apache-2.0",
         "attribution": "The descriptions are those of the App Mesh service model in botocore.",
         "repository": REPOSITORY,
+        # Generated SDKs are whole packages, with their version and their go.mod.
+        "meta": {"supportPack": True},
         "config": {"variables": settings},
         "provider": {
             "description": "A Meshwright control plane, and as whom to speak to it.",

@@ -9,6 +9,7 @@ import typer
 from benchmarks.report import Table, build_report, write_section
 from tools.dev.console import say
 from tools.dev.go_programs import GO_PROGRAMS, find_go_program
+from tools.dev.npm_packages import find_npm_packages
 from tools.dev.paths import CHECKOUT, SCRIPTS, is_ci
 from tools.dev.processes import SetupError, run_foreground
 from tools.dev.setup import (
@@ -194,6 +195,8 @@ def setup(
     if Component.GO in components:
         found = [program.name for program in GO_PROGRAMS if find_go_program(program)]
         typer.echo(f"Go programs: {', '.join(found) or 'not used'}")
+    if Component.NPM in components:
+        typer.echo(f"npm packages: {find_npm_packages() or 'not used'}")
     if Component.DOCKER in components:
         typer.echo(f"Docker engine: {'answers' if prepared.docker else 'not used'}")
     if Component.IMAGES in components:

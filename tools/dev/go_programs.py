@@ -8,7 +8,13 @@ from tools.dev.go_toolchain import build_go_package
 from tools.dev.paths import CHECKOUT, get_cache_folder
 
 _CLIENTS = CHECKOUT / "tests" / "controlplane" / "clients"
-GO_PROGRAMS = (_CLIENTS / "go-sdk-v1", _CLIENTS / "go-sdk-v2")
+API_CLIENTS = (_CLIENTS / "go-sdk-v1", _CLIENTS / "go-sdk-v2")
+"""Clients of the App Mesh API, one for each of AWS's SDKs for Go."""
+
+LANGUAGE_HOST = CHECKOUT / "tests" / "provider" / "sdks" / "pulumi-language-host"
+"""Generates the Pulumi package's SDKs of other languages."""
+
+GO_PROGRAMS = (*API_CLIENTS, LANGUAGE_HOST)
 """The programs that tests run."""
 
 

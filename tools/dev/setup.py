@@ -17,6 +17,7 @@ from tools.dev.dynamodb_local import prepare_dynamodb_local
 from tools.dev.go_programs import prepare_go_programs
 from tools.dev.localstack_image import prepare_localstack_image
 from tools.dev.network_tools import prepare_network_tools
+from tools.dev.npm_packages import prepare_npm_packages
 from tools.dev.paths import SCRIPTS, is_ci
 from tools.dev.processes import SetupError, ending_on_sigterm
 from tools.dev.pulumi_cli import prepare_pulumi
@@ -28,6 +29,7 @@ class Component(StrEnum):
     PULUMI = "pulumi"
     DYNAMODB = "dynamodb"
     GO = "go"
+    NPM = "npm"
     DOCKER = "docker"
     IMAGES = "images"
     NETWORK = "network"
@@ -35,7 +37,7 @@ class Component(StrEnum):
 
 EVERYTHING = tuple(Component)
 
-ONLY_FOR_TESTS = frozenset({Component.DYNAMODB, Component.GO, Component.NETWORK})
+ONLY_FOR_TESTS = frozenset({Component.DYNAMODB, Component.GO, Component.NPM, Component.NETWORK})
 """What the demo goes without."""
 
 T = TypeVar("T")
@@ -71,7 +73,9 @@ def prepare(components: Collection[Component]) -> Prepared:
             skipped = "the tests of the DynamoDB store are skipped"
             dynamodb = _try_for(prepare_dynamodb_local, skipped)
         if Component.GO in components:
-            _try(prepare_go_programs, "the tests with the AWS SDKs for Go are skipped")
+            _try(prepare_go_programs, "the tests with AWS's and Pulumi's Go programs are skipped")
+        if Component.NPM in components:
+            _try_for(prepare_npm_packages, "the tests of the TypeScript SDK are skipped")
         if Component.NETWORK in components:
             _try(prepare_network_tools, "the tests of redirected traffic are skipped")
         docker = False

@@ -17,7 +17,7 @@ import pytest
 
 from tests.controlplane.access.serving import Server, serving
 from tests.controlplane.clients.conftest import SECRET, client_environment
-from tools.dev.go_programs import GO_PROGRAMS, find_go_program
+from tools.dev.go_programs import API_CLIENTS, find_go_program
 from tools.dev.paths import is_ci
 
 LISTENER = {"portMapping": {"port": 8080, "protocol": "http"}}
@@ -79,7 +79,7 @@ class SdkClient:
 Sdk = Callable[..., SdkClient]
 
 
-@pytest.fixture(params=GO_PROGRAMS, ids=lambda program: program.name)
+@pytest.fixture(params=API_CLIENTS, ids=lambda program: program.name)
 def sdk(request: pytest.FixtureRequest, server: Server) -> Iterator[Sdk]:
     """Makes clients of each SDK in turn."""
     executable = find_go_program(request.param)

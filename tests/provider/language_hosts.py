@@ -1,0 +1,27 @@
+"""Language hosts for the Pulumi CLI, which make SDKs and do nothing else; see `HOST`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tools.dev.go_programs import LANGUAGE_HOST, find_go_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOST: Final = LANGUAGE_HOST
+"""The folder of the program that is the host of each language, by the name it is started by."""
+
+LANGUAGES: Final = ("dotnet", "go", "java", "nodejs", "python")
+"""The languages, as the CLI calls them."""
+
+
+def link_language_hosts(folder: Path) -> Path | None:
+    """Make a folder for PATH with a host for each language; None where the program isn't built."""
+    host = find_go_program(HOST)
+    if host is None:
+        return None
+    folder.mkdir(parents=True)
+    for language in LANGUAGES:
+        (folder / f"pulumi-language-{language}").symlink_to(host)
+    return folder

@@ -1,0 +1,213 @@
+"""SDKs of other languages, made of the plugin's schema by Pulumi's CLI and generators.
+
+The CLI is a real one. So are the generators, behind a language host of the tests' own (see
+`sdks/pulumi-language-host`), since Pulumi's hosts come with its installer only. The Go and the
+TypeScript SDK are compiled too, and a program of each is run by the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pulumi_meshwright.model import kinds
+from pytest_meshwright.pulumi_stack import get_pulumi
+from tests.provider.language_hosts import HOST, LANGUAGES, link_language_hosts
+from tools.dev.go_programs import prepare_go_program
+from tools.dev.npm_packages import NODE, TYPESCRIPT_PROGRAM, find_npm_packages
+from tools.dev.paths import is_ci
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_meshwright.control_plane import ControlPlane
+
+PLUGIN = Path(sys.executable).with_name("pulumi-resource-meshwright")
+GO_PROGRAM = HOST.with_name("go-program")
+GATEWAY_ROUTE = {
+    "dotnet": "GatewayRoute.cs",
+    "go": "meshwright/gatewayRoute.go",
+    "java": "src/main/java/com/pulumi/meshwright/GatewayRoute.java",
+    "nodejs": "gatewayRoute.ts",
+    "python": "pulumi_meshwright/gateway_route.py",
+}
+"""Where each language has one of the resources, in its manner of naming files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cli:
+    """The Pulumi CLI beside language hosts, in a home of its own."""
+
+    folder: Path
+
+    def environment(self) -> dict[str, str]:
+        """What the CLI, and programs that run it, need to know."""
+        found = os.pathsep.join(
+            [str(self.folder / "hosts"), str(PLUGIN.parent), str(get_pulumi().parent)]
+        )
+        return {
+            **os.environ,
+            "PATH": os.pathsep.join([found, os.environ["PATH"]]),
+            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        }
+
+    def add_package(self, language: str, project: Path) -> Path:
+        """Add the package to a project as a user does; returns the SDK's folder."""
+        added = subprocess.run(
+            [get_pulumi(), "package", "add", PLUGIN, "--language", language],
+            env=self.environment(),
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert added.returncode == 0, added.stderr
+        return project / "sdks" / "meshwright"
+
+
+def required(found: Path | None, what: str) -> Path:
+    """What set-up has made; without it the test is skipped, and in CI fails."""
+    if found is None:
+        text = f"{what} is not there; ./dev setup makes it"
+        pytest.fail(text) if is_ci() else pytest.skip(text)
+    return found
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The CLI, with a host for each language."""
+    required(link_language_hosts(tmp_path / "cli" / "hosts"), "the language host")
+    return Cli(tmp_path / "cli")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty folder for a user's project."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_sdk_has_every_resource_type_with_its_texts(
+    cli: Cli, project: Path, language: str
+) -> None:
+    sdk = cli.add_package(language, project)
+
+    example = sdk / GATEWAY_ROUTE[language]
+    files = {re.sub(r"\W|_", "", path.stem).lower() for path in example.parent.iterdir()}
+    assert {name.lower() for name in kinds()} <= files
+    text = " ".join(re.sub(r"[*/#]", " ", example.read_text()).split())
+    assert "Imported with the id" in text
+    assert "MESH GATEWAY ROUTE" in text
+    assert "The name of the service mesh to create the gateway route in." in text
+
+
+def check_life(
+    program: list[str | Path], environment: Mapping[str, str], control_plane: ControlPlane
+) -> None:
+    """Bring a program's mesh up, hold it against its outputs, and take it down again."""
+    client: Any = control_plane.client()
+
+    def run(*arguments: str | Path) -> str:
+        ran = subprocess.run(
+            [*program, *arguments],
+            env={**environment, "MESHWRIGHT_ENDPOINT": control_plane.url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    work = Path(environment["PULUMI_HOME"]).with_name("work")
+    work.mkdir()
+    outputs = json.loads(run(work))
+    node = client.describe_virtual_node(meshName="demo", virtualNodeName="blue")["virtualNode"]
+    mesh = client.describe_mesh(meshName="demo")["mesh"]
+    assert outputs == {"arn": node["metadata"]["arn"], "port": 8080, "tags": {"team": "paint"}}
+    assert mesh["spec"] == {"egressFilter": {"type": "ALLOW_ALL"}}
+    assert node["spec"]["listeners"] == [{"portMapping": {"port": 8080, "protocol": "http"}}]
+    run(work, "destroy")
+    assert client.list_meshes()["meshes"] == []
+
+
+def test_a_go_program_is_compiled_and_brings_up_a_mesh(
+    cli: Cli, tmp_path: Path, meshwright_control_plane: ControlPlane
+) -> None:
+    module = shutil.copytree(GO_PROGRAM, tmp_path / GO_PROGRAM.name)
+    cli.add_package("go", module)
+
+    # Compiling takes a while, so that it is done anew only where program or SDK have changed.
+    program = prepare_go_program(module)
+
+    check_life([program], cli.environment(), meshwright_control_plane)
+
+
+@pytest.fixture
+def compile_typescript(cli: Cli, project: Path) -> list[str | Path]:
+    """The command that compiles the TypeScript program, which lies in the project."""
+    packages = required(find_npm_packages(), "what the TypeScript program needs")
+    shutil.copytree(TYPESCRIPT_PROGRAM, project, dirs_exist_ok=True)
+    (project / "node_modules").symlink_to(packages)
+    cli.add_package("nodejs", project)
+    return [NODE, packages / "typescript" / "bin" / "tsc", "--project", project]
+
+
+def test_a_typescript_program_is_compiled_and_brings_up_a_mesh(
+    compile_typescript: list[str | Path],
+    cli: Cli,
+    project: Path,
+    meshwright_control_plane: ControlPlane,
+) -> None:
+    compiled = subprocess.run(compile_typescript, capture_output=True, text=True, check=False)
+    assert compiled.returncode == 0, compiled.stdout
+
+    program: list[str | Path] = [NODE, project / "main.js"]
+    check_life(program, cli.environment(), meshwright_control_plane)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "complaint"),
+    [
+        ("meshName: mesh.name,", "", "Property 'meshName' is missing"),
+        ("port: 8080,", 'port: "8080",', "Type 'string' is not assignable to type"),
+        ("portMapping:", "portMaping:", "'portMaping' does not exist in type"),
+        ("AllowAll", "AllowNone", "Property 'AllowNone' does not exist"),
+    ],
+)
+def test_typescript_refuses_what_the_schema_does(
+    compile_typescript: list[str | Path], project: Path, right: str, wrong: str, complaint: str
+) -> None:
+    main = project / "main.ts"
+    assert right in main.read_text()
+    main.write_text(main.read_text().replace(right, wrong))
+
+    compiled = subprocess.run(compile_typescript, capture_output=True, text=True, check=False)
+
+    assert complaint in compiled.stdout
+
+
+def test_the_documented_program_is_compiled(
+    compile_typescript: list[str | Path], project: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "provider.md").read_text()
+    [code] = re.findall(r"^```typescript\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (project / "main.ts").write_text(code.replace("@meshwright/pulumi", "./sdks/meshwright"))
+
+    compiled = subprocess.run(compile_typescript, capture_output=True, text=True, check=False)
+
+    assert (compiled.stdout, compiled.returncode) == ("", 0)
