@@ -1,6 +1,6 @@
 """The demo's mesh for end-to-end tests: front calls color, which is blue or green."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import pytest
@@ -39,17 +39,21 @@ StartMesh = Callable[..., ColorMesh]
 
 @pytest.fixture
 def start_mesh(meshwright_lab: Lab, meshwright_pulumi_stack: MakeStack) -> StartMesh:
-    """Starts the mesh with 80 % blue; `delta=False` lets its proxies speak state of the world."""
+    """Starts the mesh with 80 % blue; the proxies named speak state of the world, others delta."""
 
-    def start(*, delta: bool = True) -> ColorMesh:
+    def start(*, state_of_the_world: Collection[str] = ()) -> ColorMesh:
         for name in NAMES:
             meshwright_lab.add_service(
-                name, mesh="demo", hostname=f"{name}.demo.local", delta=delta
+                name,
+                mesh="demo",
+                hostname=f"{name}.demo.local",
+                delta=name not in state_of_the_world,
             )
         stack = meshwright_pulumi_stack(demo_program, {"blueWeight": "80"})
         stack.up()
         meshwright_lab.wait_ready()
-        meshwright_lab.control_plane.wait_acknowledged("demo", proxies=len(NAMES))
+        proxies = len(meshwright_lab.services)
+        meshwright_lab.control_plane.wait_acknowledged("demo", proxies=proxies)
         return ColorMesh(meshwright_lab, stack)
 
     return start

@@ -8,7 +8,7 @@ from pytest_meshwright.aws import AwsEmulator
 from pytest_meshwright.lab import Service
 from pytest_meshwright.shares import judge_shares
 from pytest_meshwright.waiting import wait_until
-from tests.e2e.conftest import COLOR_URL, ColorMesh, StartMesh
+from tests.e2e.conftest import COLOR_URL, NAMES, ColorMesh, StartMesh
 
 REQUESTS = 1000
 
@@ -23,7 +23,7 @@ def judge(front: Service, blue: int, green: int) -> list[str]:
 
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "state-of-the-world"])
 def test_traffic_follows_the_weights_before_and_after_a_change(delta: bool, start_mesh: StartMesh):
-    mesh = start_mesh(delta=delta)
+    mesh = start_mesh(state_of_the_world=() if delta else NAMES)
 
     before = judge(mesh.front, 80, 20)
     mesh.change_weights(50)
