@@ -15,7 +15,7 @@ def module(tmp_path: Path) -> Path:
     """A Go module without dependencies, whose program says hello."""
     folder = tmp_path / "hello"
     folder.mkdir()
-    (folder / "go.mod").write_text("module example.com/hello\n\ngo 1.21\n")
+    (folder / "go.mod").write_text("module example.com/hello\n\ngo 1.24\n")
     (folder / "main.go").write_text('package main\n\nfunc main() { print("hello") }\n')
     return folder
 
@@ -33,6 +33,17 @@ def test_a_program_that_was_built_is_not_built_again(
     monkeypatch.delattr("tools.dev.go_programs.build_go_package")
 
     assert prepare_go_program(module) == first
+
+
+def test_the_tool_that_a_module_names_is_what_is_built(module: Path) -> None:
+    (module / "greeter").mkdir()
+    (module / "main.go").rename(module / "greeter" / "main.go")
+    with (module / "go.mod").open("a") as file:
+        file.write("\ntool example.com/hello/greeter\n")
+
+    ran = subprocess.run([prepare_go_program(module)], capture_output=True, check=True, text=True)
+
+    assert ran.stderr == "hello"
 
 
 def test_changed_sources_are_another_program(module: Path) -> None:

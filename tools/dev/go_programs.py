@@ -1,6 +1,7 @@
-"""Small Go programs of this project: built once from their sources into the user's cache folder."""
+"""Small Go programs that this project has or uses: built once, into the user's cache folder."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from tools.dev.caches import locked, replace_folder, scratch_folder
@@ -14,7 +15,10 @@ API_CLIENTS = (_CLIENTS / "go-sdk-v1", _CLIENTS / "go-sdk-v2")
 LANGUAGE_HOST = CHECKOUT / "tests" / "provider" / "sdks" / "pulumi-language-host"
 """Generates the Pulumi package's SDKs of other languages."""
 
-GO_PROGRAMS = (*API_CLIENTS, LANGUAGE_HOST)
+H2SPEC = CHECKOUT / "tests" / "controlplane" / "xds" / "transport" / "h2spec"
+"""Judges an HTTP/2 server."""
+
+GO_PROGRAMS = (*API_CLIENTS, LANGUAGE_HOST, H2SPEC)
 """The programs that tests run."""
 
 
@@ -38,7 +42,8 @@ def prepare_go_program(module: Path) -> Path:
     """The executable of a Go program, built if its sources have not been built before.
 
     Args:
-        module: its folder, with the package main, go.mod and go.sum; the executable's name.
+        module: its folder, with go.mod, go.sum and the package main, or a go.mod whose one `tool`
+            is that package of another module; the executable is named after the folder.
 
     Raises:
         SetupError: it can't be built.
@@ -50,13 +55,18 @@ def prepare_go_program(module: Path) -> Path:
                 with scratch_folder(f"go-{module.name}") as scratch:
                     root = scratch / "root"
                     build_go_package(
-                        *(module, ".", root / module.name, scratch),
+                        *(module, _find_package(module), root / module.name, scratch),
                         title=f"building {module.name} with Go",
                         log=f"go-{module.name}",
                         hint="a minute, once",
                     )
                     replace_folder(root, executable.parent)
     return executable
+
+
+def _find_package(module: Path) -> str:
+    tool = re.search(r"^tool (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
+    return tool[1] if tool else "."
 
 
 def _get_executable(module: Path) -> Path:

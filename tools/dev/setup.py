@@ -73,7 +73,8 @@ def prepare(components: Collection[Component]) -> Prepared:
             skipped = "the tests of the DynamoDB store are skipped"
             dynamodb = _try_for(prepare_dynamodb_local, skipped)
         if Component.GO in components:
-            _try(prepare_go_programs, "the tests with AWS's and Pulumi's Go programs are skipped")
+            skipped = "the tests with AWS's and Pulumi's Go programs and h2spec are skipped"
+            _try(prepare_go_programs, skipped)
         if Component.NPM in components:
             _try_for(prepare_npm_packages, "the tests of the TypeScript SDK are skipped")
         if Component.NETWORK in components:

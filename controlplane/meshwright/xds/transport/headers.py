@@ -11,6 +11,7 @@ from meshwright.xds.transport.frames import ErrorCode, StreamFaultError
 Headers = Sequence[tuple[str, str]]
 
 _NAME: Final = re.compile(r":?[a-z0-9!#$%&'*+.^_`|~-]+")
+_LENGTH: Final = re.compile(r"[0-9]{1,19}")
 _VALUE: Final = re.compile(r"[^\0\r\n]*")
 _REQUIRED: Final = (":method", ":scheme", ":path")
 _PSEUDO: Final = frozenset((*_REQUIRED, ":authority"))
@@ -19,8 +20,13 @@ _OF_CONNECTIONS: Final = frozenset(
 )
 
 
-def check_request(stream_id: int, headers: Headers) -> None:
-    """Check a request's headers.
+def check_request(stream_id: int, headers: Headers, *, is_whole: bool) -> int | None:
+    """Check a request's headers, and give the length of what is to follow, where they say it.
+
+    Args:
+        stream_id: The request's stream.
+        headers: Its headers.
+        is_whole: Whether nothing follows them.
 
     Raises:
         StreamFaultError: They are malformed (8.1.1).
@@ -28,6 +34,14 @@ def check_request(stream_id: int, headers: Headers) -> None:
     fault = find_fault(headers)
     if fault is not None:
         raise StreamFaultError(ErrorCode.PROTOCOL_ERROR, stream_id, fault)
+    lengths = {value for name, value in headers if name == "content-length"}
+    if not lengths:
+        return None
+    length = lengths.pop()
+    if lengths or not _LENGTH.fullmatch(length) or (is_whole and int(length)):
+        fault = f"content-length is {length}, which it is not"
+        raise StreamFaultError(ErrorCode.PROTOCOL_ERROR, stream_id, fault)
+    return int(length)
 
 
 def find_fault(headers: Headers) -> str | None:

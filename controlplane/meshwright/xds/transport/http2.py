@@ -94,7 +94,7 @@ class Http2Stream:
         "_waiting_trailers",
         "ended_by_peer",
         "listener",
-        "received",
+        "remaining",
         "stream_id",
         "unacknowledged",
         "window",
@@ -109,7 +109,7 @@ class Http2Stream:
         self.listener: StreamListener | None = None
         self.ended_by_peer = False
         self.unacknowledged = 0
-        self.received = 0
+        self.remaining: int | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -396,10 +396,22 @@ class Http2Connection:
             stream.unacknowledged = 0
         listener = stream.listener
         assert listener is not None
-        listener.receive(strip_padding(content, flags))
+        data = strip_padding(content, flags)
+        if stream.remaining is not None:
+            self._count_down(stream, len(data), is_last=bool(flags & END_STREAM))
+        listener.receive(data)
         if flags & END_STREAM and not stream.ended_by_peer:
             stream.ended_by_peer = True
             listener.end()
+
+    def _count_down(self, stream: Http2Stream, size: int, *, is_last: bool) -> None:
+        """Hold a request to the length that it has said it has (8.1.1)."""
+        assert stream.remaining is not None
+        stream.remaining -= size
+        if stream.remaining < 0 or (is_last and stream.remaining):
+            raise StreamFaultError(
+                ErrorCode.PROTOCOL_ERROR, stream.stream_id, "data of another length than said"
+            )
 
     def _take_headers(self, flags: int, stream_id: int, content: bytes) -> None:
         if not stream_id % 2:
@@ -451,6 +463,8 @@ class Http2Connection:
             raise StreamFaultError(ErrorCode.STREAM_CLOSED, head.stream_id, "headers after its end")
         if not head.is_last or any(name.startswith(":") for name, _ in headers):
             raise StreamFaultError(ErrorCode.PROTOCOL_ERROR, head.stream_id, "no such trailers")
+        if stream.remaining is not None:
+            self._count_down(stream, 0, is_last=True)
         stream.ended_by_peer = True
         if stream.listener is not None:
             stream.listener.end()
@@ -459,9 +473,10 @@ class Http2Connection:
         self._last_stream_id = head.stream_id
         if self._is_going or len(self._streams) >= self._max_streams:
             raise StreamFaultError(ErrorCode.REFUSED_STREAM, head.stream_id, "one too many")
-        check_request(head.stream_id, headers)
+        length = check_request(head.stream_id, headers, is_whole=head.is_last)
         stream = Http2Stream(self, head.stream_id, self._initial_window)
         self._streams[head.stream_id] = stream
+        stream.remaining = length
         stream.ended_by_peer = head.is_last
         stream.listener = self._open_stream(stream, Request(headers))
         if head.is_last and head.stream_id in self._streams:

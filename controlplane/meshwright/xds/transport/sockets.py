@@ -13,7 +13,12 @@ from typing import Any, Final, cast
 import structlog
 
 from meshwright.xds.transport.calls import Call, CallListener, Status
-from meshwright.xds.transport.http2 import Http2Connection, Http2Stream, Request
+from meshwright.xds.transport.http2 import (
+    Http2Connection,
+    Http2Stream,
+    Request,
+    StreamListener,
+)
 
 _HANDSHAKES_AT_ONCE: Final = 64
 """A handshake costs more than anything else that a stranger can ask for; the others wait."""
@@ -233,7 +238,7 @@ class Connection(asyncio.Protocol):
             early, self._early = self._early, b""
             self._http2.receive(early)
 
-    def _open(self, stream: Http2Stream, request: Request) -> Call:
+    def _open(self, stream: Http2Stream, request: Request) -> StreamListener:
         call = Call(stream, request)
         self._calls[stream.stream_id] = call
         fault = call.find_fault()

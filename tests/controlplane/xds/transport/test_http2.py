@@ -379,6 +379,22 @@ def test_what_is_no_http2_is_left_at_once():
     assert closed == ["this is no HTTP/2"]
 
 
+def with_length(*lengths: str, flags: int = 0) -> bytes:
+    """A request that says how long it is."""
+    return head(1, [*REQUEST, *(("content-length", each) for each in lengths)], flags)
+
+
+def test_data_of_the_length_that_was_said_is_taken():
+    connection, _, heard = greeted()
+    connection.receive(
+        with_length("3")
+        + render_frame(FrameType.DATA, 0, 1, b"x")
+        + render_frame(FrameType.DATA, END_STREAM, 1, b"yz")
+    )
+
+    assert (b"".join(heard[0].data), heard[0].told) == (b"xyz", ["end"])
+
+
 STREAM_FAULTS: dict[str, tuple[bytes, ErrorCode]] = {
     "headers without a path": (head(1, REQUEST[:2]), ErrorCode.PROTOCOL_ERROR),
     "a header of connections": (
@@ -390,6 +406,21 @@ STREAM_FAULTS: dict[str, tuple[bytes, ErrorCode]] = {
         ErrorCode.STREAM_CLOSED,
     ),
     "trailers that are not the last": (head(1) + head(1), ErrorCode.PROTOCOL_ERROR),
+    "a length that is no number": (with_length("-1"), ErrorCode.PROTOCOL_ERROR),
+    "two lengths": (with_length("1", "2"), ErrorCode.PROTOCOL_ERROR),
+    "a length of nothing": (with_length("1", flags=END_STREAM), ErrorCode.PROTOCOL_ERROR),
+    "more data than its length": (
+        with_length("1") + render_frame(FrameType.DATA, 0, 1, b"xy"),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "less data than its length": (
+        with_length("3") + render_frame(FrameType.DATA, END_STREAM, 1, b"xy"),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "trailers before its length": (
+        with_length("3") + head(1, [("trailer", "end")], END_STREAM),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
     "a stream that depends on itself": (
         render_frame(FrameType.PRIORITY, 0, 1, b"\0\0\0\1\0"),
         ErrorCode.PROTOCOL_ERROR,
