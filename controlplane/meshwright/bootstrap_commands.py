@@ -5,18 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meshwright.bootstrap import (
-    BootstrapSettings,
-    ControlPlaneTls,
-    ExplicitInterception,
-    build_bootstrap,
-)
-from meshwright.graph.graph import PROXY_KINDS
-from meshwright.translate import parse_proxy
+if TYPE_CHECKING:
+    from meshwright.bootstrap import ControlPlaneTls, ExplicitInterception
 
 _ANY_ACCOUNT = "000000000000"
 
@@ -99,6 +93,8 @@ def bootstrap_command(
     certificate or a token. All else it gets over ADS. Files are named as they are where Envoy runs,
     which reads certificates when it starts.
     """
+    from meshwright.bootstrap import BootstrapSettings, build_bootstrap
+
     try:
         settings = BootstrapSettings(
             resource,
@@ -120,6 +116,9 @@ def bootstrap_command(
 
 def _check_node(node: dict[str, Any]) -> None:
     """Refuse what the control plane would refuse."""
+    from meshwright.graph.graph import PROXY_KINDS
+    from meshwright.translate import parse_proxy
+
     proxy = parse_proxy(node["id"], node["metadata"], account_id=_ANY_ACCOUNT)
     if proxy.key.kind not in PROXY_KINDS:
         raise ValueError(f"--for {node['id']}: expected a virtual node or a virtual gateway")
@@ -139,6 +138,8 @@ def _build_tls(
     if (certificate is None) != (key is None):
         raise ValueError("--certificate and --key belong together: give both or neither")
     if ca is not None:
+        from meshwright.bootstrap import ControlPlaneTls
+
         return ControlPlaneTls(ca, server_name, certificate, key)
     if certificate is not None or server_name is not None:
         raise ValueError("--certificate and --server-name need --ca: without it there is no TLS")
@@ -149,6 +150,8 @@ def _build_interception(
     listener: str | None, application: str | None
 ) -> ExplicitInterception | None:
     if listener is not None:
+        from meshwright.bootstrap import ExplicitInterception
+
         return ExplicitInterception(listener, application)
     if application is not None:
         raise ValueError("--application-address needs --listener-address")

@@ -1,4 +1,8 @@
-"""The command line: `meshwright serve`, `meshwright render` and the operator's commands."""
+"""The command line: `meshwright serve`, `meshwright render` and the operator's commands.
+
+A command imports what it works with when it runs: none has to wait for the server's parts that only
+`serve` needs, and help for none at all.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +13,23 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from meshwright.access.errors import AccessSettingsError
-from meshwright.access.proxies import ProxySettings
-from meshwright.access.settings import AccessSettings
-from meshwright.api.admission import Limits
-from meshwright.api.audit import AuditError
 from meshwright.bootstrap_commands import bootstrap_command
-from meshwright.discovery.credentials import CredentialError
-from meshwright.graph.quotas import QuotaError, parse_quotas
-from meshwright.logs import LogFormat, configure_logging
-from meshwright.offline import explain_request, mount_credential, render_proxy
+from meshwright.model.mounts import (
+    AUTHORITIES_FILE,
+    CHAIN_FILE,
+    DEFAULT_SDS_SOCKET,
+    KEY_FILE,
+)
 from meshwright.operator.commands import attach
 from meshwright.operator.tokens import token_app
-from meshwright.server import ServeError, Settings, serve
-from meshwright.store import StoreError
 from meshwright.store_commands import store_app
-from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE
-from meshwright.translate.sent_requests import parse_request
-from meshwright.translate.static import DEFAULT_SDS_SOCKET, StaticSettings
-from meshwright.xds.bounds import Bounds
-from meshwright.xds.transport.sockets import Upkeep
+
+if TYPE_CHECKING:
+    from meshwright.logs import LogFormat
 
 app = typer.Typer(
     name="meshwright",
@@ -303,6 +300,19 @@ def serve_command(
     Point any App Mesh client at the API, for instance
     `aws appmesh list-meshes --endpoint-url http://127.0.0.1:4580`, and Envoys at ADS.
     """
+    from meshwright.access.errors import AccessSettingsError
+    from meshwright.access.proxies import ProxySettings
+    from meshwright.access.settings import AccessSettings
+    from meshwright.api.admission import Limits
+    from meshwright.api.audit import AuditError
+    from meshwright.discovery.credentials import CredentialError
+    from meshwright.graph.quotas import QuotaError, parse_quotas
+    from meshwright.logs import configure_logging
+    from meshwright.server import ServeError, Settings, serve
+    from meshwright.store import StoreError
+    from meshwright.xds.bounds import Bounds
+    from meshwright.xds.transport.sockets import Upkeep
+
     if log_format not in ("auto", "json", "console"):
         _fail(f"--log-format {log_format!r}: expected auto, json or console")
     if log_level not in ("debug", "info", "warning", "error"):
@@ -399,6 +409,9 @@ def render_command(
 
     Envoy itself can check what is printed: `envoy --mode validate -c FILE`.
     """
+    from meshwright.offline import mount_credential, render_proxy
+    from meshwright.translate.static import StaticSettings
+
     try:
         addresses = _split_pairs(service_address, "--service-address", "NAME=IP")
         folders = _split_pairs(certificate, "--certificate", "ARN=FOLDER")
@@ -447,6 +460,9 @@ def explain_command(
     Ask a running control plane so:
     `meshwright mesh export demo | meshwright explain --mesh - --from front GET http://color.local/`
     """
+    from meshwright.offline import explain_request
+    from meshwright.translate.sent_requests import parse_request
+
     try:
         request = parse_request(method, url, header or [])
         explanation = explain_request(_read(mesh), caller, request)

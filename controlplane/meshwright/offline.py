@@ -15,6 +15,7 @@ from meshwright.api.validation import validate
 from meshwright.graph import Graph
 from meshwright.graph.graph import PROXY_KINDS
 from meshwright.model.documents import Document, DocumentError, parse_documents
+from meshwright.model.mounts import AUTHORITIES_FILE
 from meshwright.model.resources import (
     Kind,
     MeshKey,
@@ -26,7 +27,6 @@ from meshwright.model.service import load_service_model
 from meshwright.store import MeshHead, MeshState
 from meshwright.translate import parse_proxy, translate
 from meshwright.translate.explanation import Explanation, explain
-from meshwright.translate.lookups import AUTHORITIES_FILE
 from meshwright.translate.sent_requests import SentRequest
 from meshwright.translate.static import MountedCredential, StaticSettings, render_static
 

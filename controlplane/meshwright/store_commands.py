@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from meshwright.logs import configure_logging
-from meshwright.store import StoreError, open_store
-from meshwright.store.copying import Copy, CopyError, carry_out, plan_copies
+if TYPE_CHECKING:
+    from meshwright.store.copying import Copy
 
 store_app = typer.Typer(
     name="store",
@@ -44,6 +43,10 @@ def copy_command(
     An interrupted copy is taken up by running it again. Stop control planes that write to FROM
     first: what is written there during the copy is noticed, but not copied.
     """
+    from meshwright.logs import configure_logging
+    from meshwright.store import StoreError, open_store
+    from meshwright.store.copying import CopyError, carry_out, plan_copies
+
     configure_logging("auto", "info")
     try:
         with (

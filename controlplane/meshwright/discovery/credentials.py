@@ -24,7 +24,8 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE, Credential
+from meshwright.model.mounts import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE
+from meshwright.translate.lookups import Credential
 
 _log = structlog.get_logger("meshwright.discovery")
 

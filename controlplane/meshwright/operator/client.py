@@ -7,14 +7,11 @@ import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, urlencode, urlsplit
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError
-from botocore.httpsession import URLLib3Session
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4580"
 
@@ -102,9 +99,14 @@ class Connection:
                 "MESHWRIGHT_ACCESS_KEY_ID and MESHWRIGHT_SECRET_ACCESS_KEY belong together: set "
                 "both to sign requests, or neither"
             )
+        credentials = None
+        if key and secret:
+            from botocore.credentials import Credentials
+
+            credentials = Credentials(key, secret)
         return cls(
             endpoint.rstrip("/"),
-            Credentials(key, secret) if key and secret else None,
+            credentials,
             environment.get("MESHWRIGHT_REGION", "us-east-1"),
             environment.get("MESHWRIGHT_CA_BUNDLE"),
         )
@@ -162,6 +164,12 @@ class Connection:
         return self._call("POST", "/meshwright/v1/token-keys", body=body)
 
     def _call(self, method: str, path: str, *, body: object = None) -> dict[str, Any]:
+        # Only now: loading it takes longer than all else that a command does before it asks.
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
+        from botocore.httpsession import URLLib3Session
+
         request = AWSRequest(
             method=method,
             url=self.endpoint + path,

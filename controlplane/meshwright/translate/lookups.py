@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
 from meshwright.translate.envoy_api import ClusterLoadAssignment, Secret, build_address
-
-CHAIN_FILE: Final = "tls.crt"
-KEY_FILE: Final = "tls.key"
-AUTHORITIES_FILE: Final = "ca.crt"
-"""What a mapped certificate consists of, by the names that Kubernetes' TLS secrets have."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

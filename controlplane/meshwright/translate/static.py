@@ -10,12 +10,15 @@ from typing import Any, Final, cast
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 
+from meshwright.model.mounts import (
+    AUTHORITIES_FILE,
+    CHAIN_FILE,
+    DEFAULT_SDS_SOCKET,
+    KEY_FILE,
+)
 from meshwright.translate.clusters import build_http2
 from meshwright.translate.envoy_api import Cluster
 from meshwright.translate.lookups import (
-    AUTHORITIES_FILE,
-    CHAIN_FILE,
-    KEY_FILE,
     EndpointsLookup,
     Instance,
     SecretLookup,
@@ -25,9 +28,6 @@ from meshwright.translate.lookups import (
 from meshwright.translate.packing import PackedResource
 from meshwright.translate.secrets import ADS, SDS_CLUSTER
 from meshwright.translate.translation import ProxyResources
-
-DEFAULT_SDS_SOCKET: Final = "/run/spire/sockets/agent.sock"
-"""SPIRE's own, which the App Mesh controller for Kubernetes took too."""
 
 _MAPS: Final = frozenset({"filter_metadata", "json_format"})
 

@@ -10,9 +10,10 @@ from typing import Final
 import trustme
 import yaml
 
+from meshwright.model.mounts import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE
 from meshwright.offline import mount_credential
 from meshwright.translate import ProxyResources
-from meshwright.translate.lookups import AUTHORITIES_FILE, CHAIN_FILE, KEY_FILE, SecretLookup
+from meshwright.translate.lookups import SecretLookup
 from meshwright.translate.static import StaticSettings, render_static
 
 ACCEPTED: Final = "accepted"
