@@ -43,9 +43,9 @@ def build_files() -> dict[str, str]:
     types_by_module = {"_enums": list(enums), "_inputs": inputs}
     files["__init__.py"] = python_sdk.emit_package(modules, types_by_module)
     written = {f"generated/{name}": lines for name, lines in files.items()}
-    names = class_names()
-    written["appmesh/__init__.py"] = python_sdk.emit_aws_names(names)
-    written["appmesh/outputs.py"] = python_sdk.emit_aws_outputs(names)
+    public, names = python_sdk.public_names(modules, types_by_module), class_names()
+    written["appmesh/__init__.py"] = python_sdk.emit_aws_names(public, names)
+    written["appmesh/outputs.py"] = python_sdk.emit_aws_outputs(list(structures), names)
     return {name: "\n".join(lines) for name, lines in written.items()}
 
 

@@ -387,6 +387,16 @@ def _get_method(name: str) -> list[str]:
     ]
 
 
+def public_names(modules: dict[str, str], types: dict[str, list[str]]) -> list[str]:
+    """The names in the package's own module, but for the module `outputs`; see `emit_package`."""
+    resources = [f"{name}{form}" for name in modules for form in ("", "Args")]
+    return sorted([*resources, *(name for names in types.values() for name in names)])
+
+
+def _all(names: list[str]) -> list[str]:
+    return ["__all__ = [", *(f'    "{name}",' for name in sorted(names)), "]"]
+
+
 def emit_package(modules: dict[str, str], types: dict[str, list[str]]) -> list[str]:
     """The package's own module: every public name, and the references.
 
@@ -399,16 +409,12 @@ def emit_package(modules: dict[str, str], types: dict[str, list[str]]) -> list[s
         "from pulumi_meshwright import package",
         "from pulumi_meshwright.generated import outputs",
     ]
-    public = ["outputs"]
     for module, names in types.items():
         lines.append(f"from pulumi_meshwright.generated.{module} import (")
         lines += [*(f"    {name}," for name in names), ")"]
-        public += names
     for name, module in modules.items():
-        names = [name, f"{name}Args"]
-        lines.append(f"from pulumi_meshwright.generated.{module} import {', '.join(names)}")
-        public += names
-    lines += ["", "__all__ = [", *(f'    "{name}",' for name in sorted(public)), "]", ""]
+        lines.append(f"from pulumi_meshwright.generated.{module} import {name}, {name}Args")
+    lines += ["", *_all(["outputs", *public_names(modules, types)]), ""]
     lines.append("package.register_references(")
     lines.append("    {")
     for name in modules:
@@ -417,36 +423,47 @@ def emit_package(modules: dict[str, str], types: dict[str, list[str]]) -> list[s
     return [*lines, "    },", "    Provider,", ")", ""]
 
 
-def emit_aws_names(names: dict[str, str]) -> list[str]:
-    """The module `appmesh`: this SDK by the class names of `pulumi_aws.appmesh`."""
-    lines = [
+def emit_aws_names(public: list[str], names: dict[str, str]) -> list[str]:
+    """The module `appmesh`: this SDK by the class names of `pulumi_aws.appmesh`.
+
+    Args:
+        public: The names in the package's own module.
+        names: AWS's class names without their `Args`, and ours.
+    """
+    forms = {f"{theirs}{form}": f"{ours}{form}" for theirs, ours in names.items() for form in FORMS}
+    return [
         BANNER,
         '"""The SDK as `pulumi_aws.appmesh`: a program moves here by changing its import."""',
         "",
-        "from pulumi_meshwright import generated",
-        "from pulumi_meshwright.generated import *",
+        *_import("pulumi_meshwright.generated", dict(zip(public, public, strict=True))),
+        *_import("pulumi_meshwright.generated._inputs", forms),
+        "import pulumi_meshwright.appmesh.outputs as outputs",
+        "",
+        *_all(["outputs", *public, *forms]),
+        "",
     ]
-    forms = [
-        (f"{theirs}{form}", f"{ours}{form}") for theirs, ours in names.items() for form in FORMS
-    ]
-    lines += _aliases("_inputs", forms)
-    # After the generated names, among which there are outputs too, without AWS's names for them.
-    lines += ["import pulumi_meshwright.appmesh.outputs as outputs"]
-    lines += ["", "__all__ = [", "    *generated.__all__,"]
-    return [*lines, *(f'    "{theirs}",' for theirs, _ in sorted(forms)), "]", ""]
 
 
-def emit_aws_outputs(names: dict[str, str]) -> list[str]:
-    """The module `appmesh.outputs`: the outputs' types by the names of `pulumi_aws`."""
-    lines = [
+def emit_aws_outputs(structures: list[str], names: dict[str, str]) -> list[str]:
+    """The module `appmesh.outputs`: the outputs' types by the names of `pulumi_aws`.
+
+    Args:
+        structures: The types' names in the package's own module `outputs`.
+        names: AWS's class names without their `Args`, and ours.
+    """
+    return [
         BANNER,
         '"""The types of outputs, by the names of `pulumi_aws.appmesh.outputs`."""',
         "",
+        *_import(
+            "pulumi_meshwright.generated.outputs", dict(zip(structures, structures, strict=True))
+        ),
+        *_import("pulumi_meshwright.generated.outputs", names),
+        "",
     ]
-    lines += ["from pulumi_meshwright.generated.outputs import *"]
-    return [*lines, *_aliases("outputs", list(names.items())), ""]
 
 
-def _aliases(module: str, names: list[tuple[str, str]]) -> list[str]:
-    lines = [f"from pulumi_meshwright.generated.{module} import ("]
-    return [*lines, *(f"    {ours} as {theirs}," for theirs, ours in names), ")"]
+def _import(module: str, names: dict[str, str]) -> list[str]:
+    """An import of a module's names by other names, or by the same, for those who import them."""
+    lines = [f"from {module} import ("]
+    return [*lines, *(f"    {ours} as {theirs}," for theirs, ours in names.items()), ")"]

@@ -73,7 +73,7 @@ def put(store: Store, mesh: MeshKey, *changes: Change) -> MeshHead:
 @pytest.fixture(autouse=True)
 def own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keep the command from directing the log of the tests' process."""
-    monkeypatch.setattr("meshwright.store_commands.configure_logging", lambda *_: None)
+    monkeypatch.setattr("meshwright.logs.configure_logging", lambda *_: None)
     with capture_logs():
         yield
 
