@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey, mesh_resource_key
+from meshwright.store.dynamodb_clock import ServerClock
 from meshwright.store.dynamodb_items import (
     EXPIRY,
     HEADS,
@@ -86,6 +87,7 @@ class DynamoDbStore:
         self, url: str, *, create: bool = True, clock: Callable[[], float] = time.time
     ) -> None:
         client, address = connect(parse_table_url(url))
+        self._dynamodb_clock = ServerClock(client)
         self._table = Table(client, address.table, address.url)
         self._clock = clock
         try:
@@ -394,13 +396,27 @@ class DynamoDbStore:
 
     def put_entry(self, collection: str, name: str, content: str) -> None:
         """Keep a text under a name, in the place of the last one."""
-        item = {**build_key(entries_partition(collection), name), "content": {"S": content}}
-        self._table.write_all([{"PutRequest": {"Item": item}}])
+        self.write_entries(collection, {name: content})
 
     def remove_entry(self, collection: str, name: str) -> None:
         """Forget a text, if there is one of that name."""
-        key = build_key(entries_partition(collection), name)
-        self._table.write_all([{"DeleteRequest": {"Key": key}}])
+        self.write_entries(collection, {name: None})
+
+    def write_entries(self, collection: str, contents: Mapping[str, str | None]) -> None:
+        """Keep texts under their names, and forget those that are None, 25 in a request."""
+        partition = entries_partition(collection)
+        writes: list[WriteRequestTypeDef] = []
+        for name, text in contents.items():
+            key = build_key(partition, name)
+            if text is None:
+                writes.append({"DeleteRequest": {"Key": key}})
+            else:
+                writes.append({"PutRequest": {"Item": {**key, "content": {"S": text}}}})
+        self._table.write_all(writes)
+
+    def now(self) -> float:
+        """The time by DynamoDB's clock."""
+        return self._dynamodb_clock.now()
 
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh here as it was elsewhere, at its own revision.

@@ -208,6 +208,21 @@ class Store(Protocol):
         """Forget a text, if there is one of that name."""
         ...
 
+    def write_entries(self, collection: str, contents: Mapping[str, str | None]) -> None:
+        """Keep texts under their names, and forget those that are None.
+
+        It is for what is soon written again: whoever reads meanwhile may see some of it and not
+        the rest, and a power cut may take it back.
+        """
+        ...
+
+    def now(self) -> float:
+        """The time by a clock that all users of this store share, in seconds since the epoch.
+
+        It is right to a second, and as recent as the store's last answer; no request is made.
+        """
+        ...
+
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh here as it was elsewhere, at its own revision.
 

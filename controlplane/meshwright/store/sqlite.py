@@ -399,6 +399,25 @@ class SqliteStore:
                 "DELETE FROM entries WHERE collection = ? AND name = ?", (collection, name)
             )
 
+    def write_entries(self, collection: str, contents: Mapping[str, str | None]) -> None:
+        """Keep texts and forget those that are None, without awaiting the disk."""
+        kept = [(collection, name, text) for name, text in contents.items() if text is not None]
+        gone = [(collection, name) for name, text in contents.items() if text is None]
+        with self._lock, self._named_errors():
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self._writing():
+                    self._db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", kept)
+                    self._db.executemany(
+                        "DELETE FROM entries WHERE collection = ? AND name = ?", gone
+                    )
+            finally:
+                self._db.execute("PRAGMA synchronous = FULL")
+
+    def now(self) -> float:
+        """The time by this machine's clock: its file is on a local disk."""
+        return time.time()
+
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh here as it was elsewhere, at its own revision.
 

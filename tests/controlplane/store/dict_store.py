@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey
@@ -28,6 +28,7 @@ class DictStore:
     )
     answers: dict[str, StoredAnswer] = field(default_factory=dict[str, StoredAnswer])
     spent: set[str] = field(default_factory=set[str])
+    texts: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
 
     def heads(self) -> Sequence[MeshHead]:
         """Every mesh that there ever was."""
@@ -115,6 +116,17 @@ class DictStore:
     def unspend(self, spent: SpentSignature) -> None:
         """Let it be used again."""
         self.spent.discard(spent.signature)
+
+    def entries(self, collection: str) -> Mapping[str, str]:
+        """The texts of a collection."""
+        return {name: text for (where, name), text in self.texts.items() if where == collection}
+
+    def write_entries(self, collection: str, contents: Mapping[str, str | None]) -> None:
+        """Keep texts, and forget others."""
+        for name, text in contents.items():
+            self.texts.pop((collection, name), None)
+            if text is not None:
+                self.texts[collection, name] = text
 
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh in the place of nothing."""

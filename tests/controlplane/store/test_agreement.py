@@ -42,6 +42,7 @@ meshes = st.builds(MeshKey, st.sampled_from(["000000000000", "111111111111"]), n
 # Within one day, for which answers are kept.
 moments = st.floats(1_700_000_000, 1_700_080_000)
 tokens = st.sampled_from(["t", "t/1", "T"])
+collections = st.sampled_from(["keys", "proxies/000000000000/a", "proxies/000000000000/a/b"])
 signatures = st.builds(
     SpentSignature, st.sampled_from(["KEY/1", "KEY/2", "OTHER/1"]), st.just(1.0), st.just(1e10)
 )
@@ -189,6 +190,17 @@ class StoresAgree(RuleBasedStateMachine):
     def unspend(self, signature: SpentSignature) -> None:
         """Let a signature be used again."""
         self.agree(self.model.unspend(signature), lambda store: store.unspend(signature))
+
+    @rule(
+        collection=collections,
+        contents=st.dictionaries(names, st.none() | st.text(), max_size=4),
+    )
+    def write_entries(self, collection: str, contents: Mapping[str, str | None]) -> None:
+        """Keep some texts and forget others."""
+        self.model.write_entries(collection, contents)
+        for store in self.stores.values():
+            store.write_entries(collection, contents)
+        self.agree(self.model.entries(collection), lambda store: store.entries(collection))
 
     @rule()
     def open_again(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -430,3 +431,21 @@ def test_a_removed_entry_is_gone_and_others_stay(store: Store) -> None:
 
 def test_a_new_store_has_no_entries(store: Store) -> None:
     assert store.entries("keys") == {}
+
+
+def test_many_entries_are_kept_and_forgotten_together(store: Store) -> None:
+    """More than DynamoDB takes in a request."""
+    store.put_entry("keys", "was there", "1")
+    contents = {f"key-{n}": str(n) for n in range(60)}
+    store.write_entries("keys", {**contents, "was there": None, "never was": None})
+    assert store.entries("keys") == contents
+
+
+def test_no_entries_at_all_can_be_written(store: Store) -> None:
+    store.write_entries("keys", {})
+    assert store.entries("keys") == {}
+
+
+def test_the_stores_time_is_that_of_the_world(store: Store) -> None:
+    store.heads()
+    assert abs(store.now() - time.time()) < 60
