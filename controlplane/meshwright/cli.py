@@ -278,6 +278,16 @@ def serve_command(
             help="How often AWS Cloud Map is asked for the instances of each service in use.",
         ),
     ] = 5.0,
+    replica: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MESHWRIGHT_REPLICA",
+            metavar="NAME",
+            help="What this control plane is called in the log and in the status of proxies, where "
+            "several share a store.",
+            show_default="HOSTNAME:PORT, with the API's port",
+        ),
+    ] = None,
     log_format: Annotated[
         str,
         typer.Option(
@@ -319,6 +329,8 @@ def serve_command(
         _fail(f"--log-level {log_level!r}: expected debug, info, warning or error")
     if not re.fullmatch(r"\d{12}", account_id):
         _fail(f"--account-id {account_id!r}: expected 12 digits")
+    if replica is not None and not re.fullmatch(r"[!-~]{1,255}", replica):
+        _fail(f"--replica {replica!r}: expected 1 to 255 printable ASCII characters without spaces")
     configure_logging(cast("LogFormat", log_format), log_level)
     access = AccessSettings(
         keys_file=access_keys,
@@ -350,6 +362,7 @@ def serve_command(
             audit_log=audit_log,
             certificates=certificates,
             discovery_seconds=discovery_seconds,
+            replica=replica,
         )
         asyncio.run(serve(settings))
     except (

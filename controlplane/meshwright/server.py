@@ -28,6 +28,7 @@ from meshwright.api.audit import AuditLog
 from meshwright.api.connections import IDLE_FACTOR, MAX_HEAD_BYTES, build_protocol
 from meshwright.api.operator import MAX_APPLY_BYTES, OperatorApi
 from meshwright.api.sharing import SharingApi
+from meshwright.api.status import StatusApi
 from meshwright.api.tokens import TokenApi
 from meshwright.api.writing import Writer
 from meshwright.chores import Following, follow, watch
@@ -36,7 +37,9 @@ from meshwright.discovery.credentials import Credentials, parse_mapping
 from meshwright.discovery.outside import LiveOutside
 from meshwright.graph.quotas import Quotas
 from meshwright.meshes import Meshes
-from meshwright.status import render_status
+from meshwright.presence.publishing import Publisher
+from meshwright.presence.reading import OtherReplicas
+from meshwright.status import Statuses
 from meshwright.store import open_store
 from meshwright.xds.admission import Gate
 from meshwright.xds.bounds import Bounds
@@ -74,6 +77,8 @@ class Settings:
         audit_log: The file that every change is written down in; `-` is standard output.
         certificates: The file that says what the ARNs of certificates stand for.
         discovery_seconds: How often AWS Cloud Map is asked for a service's instances.
+        replica: What this control plane is called where several share a store; None takes this
+            machine's name and the API's port.
     """
 
     api: str
@@ -91,6 +96,7 @@ class Settings:
     audit_log: str | None = None
     certificates: Path | None = None
     discovery_seconds: float = 5.0
+    replica: str | None = None
 
 
 async def serve(settings: Settings) -> None:
@@ -115,12 +121,18 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(parts.catch_up)
         _spare_collections()
         api_socket = stack.enter_context(_listen(api_host, api_port, "--api"))
-        api, xds = _build_api(settings, parts), _build_xds(settings, parts)
+        replica = settings.replica or _name_replica(api_socket)
+        publisher = Publisher(parts.meshes.store, parts.distribution, replica)
+        others = OtherReplicas(parts.meshes.store, publisher.instance)
+        statuses = Statuses(parts.meshes, parts.distribution, others, replica)
+        api, xds = _build_api(settings, parts, statuses), _build_xds(settings, parts)
         xds_address = await _listen_xds(xds, settings, parts.xds_certificate, stack)
         serving = asyncio.create_task(api.serve(sockets=[api_socket]))
         chores = _begin_chores(parts, xds)
+        publishing = asyncio.create_task(publisher.run())
         _log.info(
             "serving",
+            replica=replica,
             api=_address_of(api_socket),
             xds=xds_address,
             store=parts.meshes.store.url,
@@ -134,6 +146,8 @@ async def serve(settings: Settings) -> None:
         await parts.cloud_map.close()
         api.should_exit = True
         await asyncio.gather(serving, xds.stop(settings.drain_seconds))
+        publisher.close()
+        await publishing
     _log.info("stopped")
 
 
@@ -220,15 +234,15 @@ def _build_xds(settings: Settings, parts: _Parts) -> XdsServer:
     )
 
 
-def _build_api(settings: Settings, parts: _Parts) -> _ApiServer:
-    limits, distribution = settings.limits, parts.distribution
+def _build_api(settings: Settings, parts: _Parts, statuses: Statuses) -> _ApiServer:
+    limits = settings.limits
     app = build_app(
         parts.writer,
-        lambda mesh: render_status(parts.meshes, distribution, mesh),
-        OperatorApi(parts.writer, count_proxies=lambda mesh: len(distribution.proxies(mesh))),
+        StatusApi(parts.meshes, statuses.render),
+        OperatorApi(parts.writer, count_proxies=statuses.count_proxies),
         SharingApi(parts.writer),
         TokenApi(parts.tokens, parts.writer, account_id=settings.account_id),
-        distribution.metrics.render,
+        parts.distribution.metrics.render,
     )
     large_bodies = {"/meshwright/v1/apply": MAX_APPLY_BYTES}
     config = uvicorn.Config(
@@ -323,6 +337,10 @@ async def _listen_xds(
             remedy="lead its proxies to --xds, which takes certificates and tokens",
         )
     return await listen(settings.xds, "--xds")
+
+
+def _name_replica(api: socket.socket) -> str:
+    return f"{socket.gethostname()}:{api.getsockname()[1]}"
 
 
 def _address_of(listener: socket.socket) -> str:

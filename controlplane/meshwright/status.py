@@ -1,7 +1,9 @@
-"""The status of a mesh, as its page over HTTP shows it."""
+"""The status of meshes, as their pages over HTTP show it: the proxies of all replicas."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,37 +12,103 @@ from typing import Any
 from meshwright.graph.findings import find_problems
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey
+from meshwright.presence.reading import OtherReplicas, ReplicaProxy
+from meshwright.store import StoreError
 from meshwright.xds.distribution import Distribution
 
 
-def render_status(
-    meshes: Meshes, distribution: Distribution, mesh: MeshKey
-) -> Mapping[str, Any] | None:
-    """The status of a mesh: revision, findings, proxies, refusals; None where it does not exist."""
-    graph = meshes.graph(mesh)
-    if graph.mesh is None:
-        return None
+class Statuses:
+    """Makes the statuses. Lives in the event loop of the distribution.
+
+    This replica's proxies are known here; what is known of the others' is read from the store.
+
+    Args:
+        meshes: The meshes.
+        distribution: This replica's proxies.
+        others: The other replicas' proxies.
+        replica: This replica's name.
+    """
+
+    def __init__(
+        self, meshes: Meshes, distribution: Distribution, others: OtherReplicas, replica: str
+    ) -> None:
+        self._meshes = meshes
+        self._distribution = distribution
+        self._others = others
+        self._replica = replica
+
+    async def render(self, mesh: MeshKey) -> Mapping[str, Any] | None:
+        """The revision, findings, proxies and refusals of a mesh; None where it does not exist.
+
+        While the store can't be read, it is what is known here, and says that it is incomplete.
+
+        Raises:
+            StoreError: The store can't be read, and nothing is known here.
+        """
+        others: list[ReplicaProxy] = []
+        failure: StoreError | None = None
+        try:
+            others = await asyncio.to_thread(self._read, mesh)
+        except StoreError as error:
+            failure = error
+        graph = self._meshes.graph(mesh)
+        if graph.mesh is None:
+            if failure is not None:
+                raise failure
+            return None
+        own = [ReplicaProxy(self._replica, each) for each in self._distribution.proxies(mesh)]
+        revision, age = graph.head.revision, self._distribution.age(mesh)
+        problems = (*find_problems(graph), *self._distribution.find_problems(mesh))
+        return {
+            "mesh": mesh.name,
+            "revision": revision,
+            "committed_at": _render_time(graph.head.committed_at),
+            "findings": [asdict(finding) for finding in problems],
+            "replica": self._replica,
+            "incomplete": None if failure is None else str(failure),
+            "proxies": [
+                _render_proxy(each, revision, age)
+                for each in sorted([*own, *others], key=lambda each: each.status.resource)
+            ],
+            "refusals": [
+                refusal | {each: _render_time(refusal[each]) for each in ("first_at", "at")}
+                for refusal in self._distribution.refusals(mesh)
+            ],
+        }
+
+    async def count_proxies(self) -> Counter[MeshKey]:
+        """How many proxies of each mesh are connected, to all replicas.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        counts = await asyncio.to_thread(self._others.count)
+        return counts + self._distribution.count_proxies()
+
+    def _read(self, mesh: MeshKey) -> list[ReplicaProxy]:
+        """Take over the mesh as it is now, and then see how far the others' proxies have come."""
+        self._meshes.catch_up(mesh)
+        return self._others.proxies(mesh)
+
+
+def _render_proxy(proxy: ReplicaProxy, revision: int, age: float) -> dict[str, Any]:
+    """A proxy, as of a mesh's revision that has been known for some seconds."""
+    status = proxy.status
+    lag = status.lag
+    if (status.acknowledged_revision or 0) < revision:
+        # Its replica may not have seen the revision yet.
+        lag = max(lag, age)
+    rejection = status.rejection
     return {
-        "mesh": mesh.name,
-        "revision": graph.head.revision,
-        "committed_at": _render_time(graph.head.committed_at),
-        "findings": [
-            asdict(finding)
-            for finding in (*find_problems(graph), *distribution.find_problems(mesh))
-        ],
-        "proxies": [_render_times(proxy) for proxy in distribution.proxies(mesh)],
-        "refusals": [
-            refusal | {each: _render_time(refusal[each]) for each in ("first_at", "at")}
-            for refusal in distribution.refusals(mesh)
-        ],
-    }
-
-
-def _render_times(proxy: dict[str, Any]) -> dict[str, Any]:
-    rejection = proxy["rejection"]
-    return proxy | {
-        "connected_at": _render_time(proxy["connected_at"]),
-        "acknowledged_at": _render_time(proxy["acknowledged_at"]),
+        "resource": status.resource,
+        "node_id": status.node_id,
+        "peer": status.peer,
+        "envoy_version": status.envoy_version,
+        "replica": proxy.replica,
+        "connected_at": _render_time(status.connected_at),
+        "acknowledged_revision": status.acknowledged_revision,
+        "acknowledged_at": _render_time(status.acknowledged_at),
+        "lag_seconds": round(lag, 3),
         "rejection": rejection and rejection | {"at": _render_time(rejection["at"])},
     }
 

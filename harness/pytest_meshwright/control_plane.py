@@ -52,10 +52,14 @@ class ProxyStatus:
     node_id: str
     peer: str
     envoy_version: str
+    replica: str
+    """The name of the control plane that it is connected to."""
     connected_at: datetime
     acknowledged_revision: int | None
     """The newest revision of which the proxy has acknowledged everything that it should have."""
     acknowledged_at: datetime | None
+    lag_seconds: float
+    """For how long there has been something that it has not acknowledged; 0 if there is nothing."""
     rejection: Rejection | None
 
     @classmethod
@@ -68,9 +72,11 @@ class ProxyStatus:
             node_id=content["node_id"],
             peer=content["peer"],
             envoy_version=content["envoy_version"],
+            replica=content["replica"],
             connected_at=datetime.fromisoformat(content["connected_at"]),
             acknowledged_revision=content["acknowledged_revision"],
             acknowledged_at=datetime.fromisoformat(acknowledged_at) if acknowledged_at else None,
+            lag_seconds=content["lag_seconds"],
             rejection=rejection
             and Rejection(
                 rejection["type"],

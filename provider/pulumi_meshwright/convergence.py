@@ -137,7 +137,7 @@ class Convergence:
             if rejected:
                 reasons = "; ".join(f"{_name(each)}: {_reason(each)}" for each in rejected)
                 raise NotConvergedError(f"mesh '{mesh}': rejected by {reasons}")
-            missing = _missing(status["revision"], proxies, waiter.revision)
+            missing = _missing(status, proxies, waiter.revision)
             if not missing:
                 return status
             what = f"mesh '{mesh}': revision {waiter.revision} is missing at {missing}"
@@ -169,10 +169,12 @@ def _name(proxy: Mapping[str, Any]) -> str:
     return f"{'/'.join(str(proxy['resource']).split('/')[2:])} ({proxy['peer']})"
 
 
-def _missing(at: int, proxies: list[Mapping[str, Any]], revision: int) -> str:
+def _missing(status: Status, proxies: list[Mapping[str, Any]], revision: int) -> str:
     """Who has not acknowledged a revision, in words; empty where everybody has."""
-    if at < revision:
-        return f"the control plane itself, which is at {at}"
+    if status["revision"] < revision:
+        return f"the control plane itself, which is at {status['revision']}"
+    if status.get("incomplete"):
+        return f"proxies of other control planes, which are not known: {status['incomplete']}"
     behind = [_name(each) for each in proxies if (each["acknowledged_revision"] or 0) < revision]
     more = f" and {len(behind) - _MOST_NAMED} more" if len(behind) > _MOST_NAMED else ""
     return ", ".join(behind[:_MOST_NAMED]) + more

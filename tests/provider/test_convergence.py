@@ -52,6 +52,16 @@ def test_a_mesh_without_proxies_is_not_waited_for() -> None:
     assert asyncio.run(scenario()) == {"revision": 3, "proxies": []}
 
 
+def test_while_the_proxies_of_other_control_planes_are_not_known_it_goes_on() -> None:
+    async def scenario() -> None:
+        mesh = Mesh(3, proxy(3))
+        mesh.status = {"revision": 3, "proxies": [proxy(3)], "incomplete": "the store is gone"}
+        await Convergence(mesh.read, 0).wait("demo", 3)
+
+    with pytest.raises(NotConvergedError, match=r"other control planes, .* the store is gone"):
+        asyncio.run(scenario())
+
+
 def test_it_ends_when_the_last_proxy_has_acknowledged() -> None:
     async def scenario() -> list[str]:
         told: list[str] = []

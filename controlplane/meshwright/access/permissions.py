@@ -9,7 +9,7 @@ from typing import Any
 
 from meshwright.access.errors import AccessError
 from meshwright.access.keys import AccessKey
-from meshwright.model.resources import MeshKey, parse_resource_key
+from meshwright.model.resources import MeshKey, is_account_id, parse_resource_key
 
 READING_VERBS = ("Describe", "List")
 
@@ -52,6 +52,12 @@ class Caller:
     def needs_share(self, mesh: MeshKey) -> bool:
         """Whether the caller may see a mesh only if its owner shares it with their account."""
         return self.key is not None and mesh.owner != self.account_id and self._covers(mesh)
+
+    def might_see(self, mesh: MeshKey) -> bool:
+        """Whether it is worth a look whether the caller may see a mesh."""
+        # Names that no mesh can have are not looked up.
+        may_be_shared = self.needs_share(mesh) and is_account_id(mesh.owner)
+        return may_be_shared or self.may_see(mesh, ())
 
     def _covers(self, mesh: MeshKey) -> bool:
         patterns = self.key.meshes if self.key else ("*",)

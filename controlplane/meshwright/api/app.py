@@ -22,14 +22,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from meshwright.access.errors import AccessError
 from meshwright.access.permissions import find_mesh
 from meshwright.api.admission import (
     MAX_BODY_BYTES,
     author_of,
     caller_of,
     closing_headers,
-    render_refusal,
     request_id_of,
 )
 from meshwright.api.bodies import read_body
@@ -41,11 +39,12 @@ from meshwright.api.parsing import parse_parameters
 from meshwright.api.routing import find_operation, known_methods
 from meshwright.api.serialization import JSON_HEADERS
 from meshwright.api.sharing import SharingApi
+from meshwright.api.status import StatusApi
 from meshwright.api.tokens import TokenApi
 from meshwright.api.validation import validate
 from meshwright.api.writing import Writer
 from meshwright.meshes import Meshes
-from meshwright.model.resources import MeshKey, is_account_id, parse_mesh_id, render_mesh_id
+from meshwright.model.resources import is_account_id
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Source: https://prometheus.io/docs/instrumenting/exposition_formats/"""
@@ -59,12 +58,10 @@ _log = structlog.get_logger("meshwright.api")
 
 _T = TypeVar("_T")
 
-Status = Callable[[MeshKey], Mapping[str, Any] | None]
-
 
 def build_app(
     writer: Writer,
-    status: Status,
+    status: StatusApi,
     operator: OperatorApi,
     sharing: SharingApi,
     proxy_tokens: TokenApi,
@@ -74,7 +71,7 @@ def build_app(
 
     Args:
         writer: Carries out what the API's operations write.
-        status: The status of a mesh by its key, or None for one that does not exist.
+        status: The status of meshes.
         operator: What operators ask beside App Mesh's API.
         sharing: Whom meshes are shared with.
         proxy_tokens: What they ask about proxies' tokens.
@@ -91,21 +88,6 @@ def build_app(
     async def serve_metrics(_: Request) -> Response:
         return Response(render_metrics(), media_type=METRICS_TYPE)
 
-    # In the event loop, not in a thread: the proxies' state lives there.
-    async def serve_status(request: Request) -> Response:
-        name, caller = request.path_params["mesh"], caller_of(request)
-        mesh = parse_mesh_id(name, account_id=caller.account_id)
-        try:
-            caller.require_mesh("DescribeMeshStatus", mesh, writer.meshes.graph(mesh).shared_with)
-        except AccessError as error:
-            facts = {"operation": "DescribeMeshStatus", **caller.facts}
-            return render_refusal(ApiError(error.code, error.message), facts)
-        found = status(mesh)
-        if found is None:
-            return JSONResponse({"message": f"there is no mesh {name!r}"}, status_code=404)
-        shown = {"mesh": render_mesh_id(mesh, account_id=caller.account_id)}
-        return JSONResponse(dict(found) | shown)
-
     tokens = PageTokens(writer.meshes.store.secret())
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="operation")
 
@@ -116,7 +98,7 @@ def build_app(
             Route("/v20190125/{path:path}", serve_operation, methods=methods),
             Route("/healthz", serve_health),
             Route("/metrics", serve_metrics),
-            Route("/meshwright/v1/meshes/{mesh}/status", serve_status),
+            *status.routes(),
             *operator.routes(),
             *sharing.routes(),
             *proxy_tokens.routes(),

@@ -34,13 +34,13 @@ from meshwright.api.parsing import json_list, json_object, parse_object
 from meshwright.api.writing import Writer
 from meshwright.graph.findings import find_problems
 from meshwright.graph.graph import Graph
+from meshwright.meshes import Meshes
 from meshwright.model.documents import CREATION_ORDER, render_document
 from meshwright.model.resources import (
     Kind,
     MeshKey,
     Resource,
     ResourceKey,
-    is_account_id,
     mesh_resource_key,
     parse_mesh_id,
     render_mesh_id,
@@ -58,7 +58,7 @@ REVISION_HEADER: Final = "x-meshwright-revision"
 
 _log = structlog.get_logger("meshwright.api")
 
-CountProxies = Callable[[MeshKey], int]
+CountProxies = Callable[[], Awaitable[Counter[MeshKey]]]
 
 
 class OperatorApi:
@@ -66,7 +66,7 @@ class OperatorApi:
 
     Args:
         writer: Carries out changes of the meshes that are shown.
-        count_proxies: How many proxies of a mesh are connected; called from the event loop.
+        count_proxies: How many proxies of each mesh are connected.
     """
 
     def __init__(self, writer: Writer, *, count_proxies: CountProxies) -> None:
@@ -92,10 +92,10 @@ class OperatorApi:
     async def _list(self, request: Request) -> dict[str, Any]:
         caller = caller_of(request)
         listed = await run_in_threadpool(self._list_meshes)
+        proxies = await self._count_proxies()
         return {
             "meshes": [
-                _summarize(graph, caller.account_id)
-                | {"proxies": self._count_proxies(graph.head.mesh)}
+                _summarize(graph, caller.account_id) | {"proxies": proxies[graph.head.mesh]}
                 for graph in listed
                 if caller.may_see(graph.head.mesh, graph.shared_with)
             ]
@@ -109,7 +109,7 @@ class OperatorApi:
     async def _show(self, request: Request) -> dict[str, Any]:
         caller = caller_of(request)
         mesh = parse_mesh_id(request.path_params["mesh"], account_id=caller.account_id)
-        graph = await self._require_mesh(caller, "ShowMesh", mesh)
+        graph = await require_mesh(self._meshes, caller, "ShowMesh", mesh)
         if graph.mesh is None:
             raise no_such(mesh_resource_key(mesh))
         return {
@@ -134,7 +134,7 @@ class OperatorApi:
     async def _explain(self, request: Request) -> dict[str, Any]:
         caller = caller_of(request)
         mesh = parse_mesh_id(request.path_params["mesh"], account_id=caller.account_id)
-        graph = await self._require_mesh(caller, "ExplainRoute", mesh)
+        graph = await require_mesh(self._meshes, caller, "ExplainRoute", mesh)
         body = parse_object(await read_body(request, at_most=MAX_QUESTION_BYTES))
         sent = _parse_question(body)
         if graph.mesh is None:
@@ -157,7 +157,7 @@ class OperatorApi:
         prune, dry_run = _flag("prune", body.get("prune")), _flag("dryRun", body.get("dryRun"))
         caller = caller_of(request)
         for mesh in {_mesh_of(document, caller.account_id) for document in documents}:
-            await self._require_mesh(caller, "Apply", mesh)
+            await require_mesh(self._meshes, caller, "Apply", mesh)
         if not dry_run:
             caller.require_write("Apply")
         outcome = await run_in_threadpool(
@@ -174,7 +174,7 @@ class OperatorApi:
         dry_run = _flag("dryRun", _boolean(query.get("dryRun")))
         caller = caller_of(request)
         mesh = parse_mesh_id(request.path_params["mesh"], account_id=caller.account_id)
-        await self._require_mesh(caller, "DeleteWholeMesh", mesh)
+        await require_mesh(self._meshes, caller, "DeleteWholeMesh", mesh)
         if not dry_run:
             caller.require_write("DeleteWholeMesh")
         outcome = await run_in_threadpool(
@@ -185,18 +185,19 @@ class OperatorApi:
         )
         return _render_outcome(outcome, caller.account_id, dry_run=dry_run)
 
-    async def _require_mesh(self, caller: Caller, doing: str, mesh: MeshKey) -> Graph:
-        """The mesh as it is, where the caller may see it.
 
-        Raises:
-            AccessError: They may not.
-        """
-        graph = self._meshes.graph(mesh)
-        # Names that no mesh can have are not looked up.
-        if caller.may_see(mesh, ()) or (caller.needs_share(mesh) and is_account_id(mesh.owner)):
-            graph = await run_in_threadpool(self._meshes.catch_up, mesh)
-        caller.require_mesh(doing, mesh, graph.shared_with)
-        return graph
+async def require_mesh(meshes: Meshes, caller: Caller, doing: str, mesh: MeshKey) -> Graph:
+    """The mesh as it is, where the caller may see it.
+
+    Raises:
+        AccessError: They may not.
+        StoreError: The store can't be read.
+    """
+    graph = meshes.graph(mesh)
+    if caller.might_see(mesh):
+        graph = await run_in_threadpool(meshes.catch_up, mesh)
+    caller.require_mesh(doing, mesh, graph.shared_with)
+    return graph
 
 
 def _mesh_of(document: object, account_id: str) -> MeshKey:

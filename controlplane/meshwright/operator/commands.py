@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from meshwright.operator.client import (
     DEFAULT_ENDPOINT,
@@ -29,6 +30,7 @@ from meshwright.operator.tables import (
     SHARE_COLUMNS,
     Row,
     build_table,
+    describe_incomplete,
     describe_rejection,
     mesh_row,
     print_json,
@@ -42,6 +44,7 @@ from meshwright.operator.tree import render_tree
 from meshwright.operator.waiting import wait_for_revision
 
 _WATCH_SECONDS: Final = 1.0
+_SHOWN_OF_STATUS: Final = ("findings", "proxies", "refusals", "incomplete")
 
 mesh_app = typer.Typer(
     name="mesh",
@@ -121,7 +124,7 @@ def show_command(
         description = connection.show(name)
         status = connection.status(name)
     if as_json:
-        shown = {each: status[each] for each in ("findings", "proxies", "refusals")}
+        shown = {each: status[each] for each in _SHOWN_OF_STATUS}
         print_json(description | shown)
         return
     for line in (*render_tree(description), *_render_status(status)):
@@ -133,12 +136,15 @@ def _render_status(status: dict[str, Any]) -> Iterable[str]:
         yield ""
         yield f"{finding['code']}: {finding['message']}"
         yield f"  remedy: {finding['remedy']}"
-    if status["proxies"] or status["refusals"]:
+    if status["proxies"] or status["refusals"] or status["incomplete"]:
         yield ""
+    incomplete = describe_incomplete(status)
+    if incomplete:
+        yield f"not known are {incomplete}"
     for proxy in status["proxies"]:
         acknowledged = proxy["acknowledged_revision"]
         has = f"has revision {acknowledged}" if acknowledged else "has acknowledged nothing yet"
-        yield f"proxy {proxy_name(proxy)}  {proxy['peer']}  {has}"
+        yield f"proxy {proxy_name(proxy)}  {proxy['peer']}  at {proxy['replica']}  {has}"
         if proxy["rejection"]:
             yield f"  rejected {describe_rejection(proxy['rejection'])}"
     for refusal in status["refusals"]:
@@ -315,10 +321,15 @@ def status_command(
 ) -> None:
     """Show every connected proxy: its Envoy, the revision it has, its lag, its last rejection.
 
-    A proxy that was not let in, or sent away, within the last minutes is shown with the reason.
+    A proxy that was not let in, or sent away, by the control plane that is asked within the last
+    minutes is shown with the reason.
+
+    Proxies of all control planes on one store are shown, whichever of them is asked; REPLICA says
+    which one a proxy is connected to. LAG says for how many seconds a proxy has lacked something
+    of the mesh's present revision. One that was killed is shown for up to 15 seconds more.
 
     In a pipe there is a tab-separated line for each; with --watch, all lines again whenever one
-    has changed.
+    has changed otherwise than by its lag growing.
     """
     with talking(endpoint) as connection:
         if not watch:
@@ -339,8 +350,8 @@ def _proxy_rows(statuses: list[dict[str, Any]]) -> list[Row]:
     rows: list[Row] = []
     for status in statuses:
         mesh = status["mesh"]
-        rows += (proxy_row(mesh, status["revision"], proxy) for proxy in status["proxies"])
-        rows += (refusal_row(mesh, refusal) for refusal in status["refusals"])
+        rows += (proxy_row(mesh, proxy) for proxy in status["proxies"])
+        rows += (refusal_row(mesh, status["replica"], refusal) for refusal in status["refusals"])
     return rows
 
 
@@ -350,15 +361,24 @@ def _print_proxies(statuses: list[dict[str, Any]], *, as_json: bool) -> None:
         return
     rows = _proxy_rows(statuses)
     print_rows(PROXY_COLUMNS, rows)
-    if not rows:
+    complaints = _describe_incomplete(statuses)
+    for complaint in complaints:
+        _complain(complaint)
+    if not rows and not complaints:
         _complain("no proxy is connected")
+
+
+def _describe_incomplete(statuses: list[dict[str, Any]]) -> list[str]:
+    reasons = filter(None, map(describe_incomplete, statuses))
+    return [f"not known are {reason}" for reason in dict.fromkeys(reasons)]
 
 
 def _watch_on_terminal(connection: Connection, mesh: str | None) -> None:
     with Live(console=Console(), auto_refresh=False, screen=True) as live:
         while True:
-            rows = _proxy_rows(_read_statuses(connection, mesh))
-            live.update(build_table(PROXY_COLUMNS, rows), refresh=True)
+            statuses = _read_statuses(connection, mesh)
+            table = build_table(PROXY_COLUMNS, _proxy_rows(statuses))
+            live.update(Group(table, *map(Text, _describe_incomplete(statuses))), refresh=True)
             time.sleep(_WATCH_SECONDS)
 
 
@@ -366,11 +386,18 @@ def _watch_in_pipe(connection: Connection, mesh: str | None, *, as_json: bool) -
     shown: list[dict[str, Any]] | None = None
     while True:
         statuses = _read_statuses(connection, mesh)
-        if statuses != shown:
+        steady = [_without_growth(status) for status in statuses]
+        if steady != shown:
             _print_proxies(statuses, as_json=as_json)
             sys.stdout.flush()
-            shown = statuses
+            shown = steady
         time.sleep(_WATCH_SECONDS)
+
+
+def _without_growth(status: dict[str, Any]) -> dict[str, Any]:
+    """A status without what goes on changing by itself, and without who was asked for it."""
+    proxies = [each | {"lag_seconds": each["lag_seconds"] > 0} for each in status["proxies"]]
+    return status | {"replica": None, "proxies": proxies}
 
 
 def wait_command(
@@ -389,6 +416,8 @@ def wait_command(
     endpoint: Endpoint = DEFAULT_ENDPOINT,
 ) -> None:
     """Wait until every connected proxy has acknowledged a revision of a mesh.
+
+    Those of all control planes on one store are waited for, whichever of them is asked.
 
     Ends with 1 and the names of those who have not when time runs out, and at once when a proxy
     has rejected that revision.

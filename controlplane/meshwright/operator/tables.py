@@ -65,10 +65,13 @@ def share_row(share: Mapping[str, Any]) -> Row:
     return [share["account"], state, str(share["resources"])]
 
 
-PROXY_COLUMNS = ("MESH", "PROXY", "PEER", "ENVOY", "CONNECTED", "REVISION", "BEHIND", "REJECTION")
+PROXY_COLUMNS = (
+    *("MESH", "PROXY", "PEER", "ENVOY", "REPLICA", "CONNECTED", "REVISION", "LAG"),
+    "REJECTION",
+)
 
 
-def proxy_row(mesh: str, revision: int, proxy: Mapping[str, Any]) -> Row:
+def proxy_row(mesh: str, proxy: Mapping[str, Any]) -> Row:
     """A proxy as `status` shows it, in the order of `PROXY_COLUMNS`."""
     acknowledged: int | None = proxy["acknowledged_revision"]
     rejection: Mapping[str, Any] | None = proxy["rejection"]
@@ -77,22 +80,30 @@ def proxy_row(mesh: str, revision: int, proxy: Mapping[str, Any]) -> Row:
         proxy_name(proxy),
         proxy["peer"],
         proxy["envoy_version"] or "-",
+        proxy["replica"],
         proxy["connected_at"][:19],
         "-" if acknowledged is None else str(acknowledged),
-        str(revision - (acknowledged or 0)),
+        f"{proxy['lag_seconds']:.1f}s" if proxy["lag_seconds"] else "-",
         describe_rejection(rejection) if rejection else "-",
     ]
 
 
-def refusal_row(mesh: str, refusal: Mapping[str, Any]) -> Row:
-    """A proxy that was refused as `status` shows it, in the order of `PROXY_COLUMNS`."""
+def refusal_row(mesh: str, replica: str, refusal: Mapping[str, Any]) -> Row:
+    """A proxy that a replica refused as `status` shows it, in the order of `PROXY_COLUMNS`."""
     seen = f"refused {refusal['at'][:19]}"
-    return [mesh, proxy_name(refusal), refusal["peer"], "-", seen, "-", "-", refusal["reason"]]
+    who = (mesh, proxy_name(refusal), refusal["peer"], "-", replica)
+    return [*who, seen, "-", "-", refusal["reason"]]
 
 
 def proxy_name(proxy: Mapping[str, Any]) -> str:
     """A proxy's virtual node or virtual gateway: `virtualNode/front`."""
     return "/".join(proxy["resource"].split("/")[2:])
+
+
+def describe_incomplete(status: Mapping[str, Any]) -> str:
+    """Why the proxies of other replicas are missing in a status; empty where they are not."""
+    reason = status.get("incomplete")
+    return f"the proxies of other replicas than {status['replica']}: {reason}" if reason else ""
 
 
 def describe_rejection(rejection: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from meshwright.operator.client import REFUSED, CommandError
-from meshwright.operator.tables import describe_rejection, proxy_name
+from meshwright.operator.tables import describe_incomplete, describe_rejection, proxy_name
 
 _PAUSE_SECONDS: Final = 0.2
 
@@ -71,6 +71,9 @@ def find_missing(status: Mapping[str, Any], revision: int) -> str:
     """Who has not acknowledged a revision, in words; empty where everybody has."""
     if status["revision"] < revision:
         return f"the control plane itself, which is at {status['revision']}"
+    incomplete = describe_incomplete(status)
+    if incomplete:
+        return f"an unknown part of {incomplete}"
     behind = [
         f"{proxy_name(proxy)} ({proxy['peer']}, at {proxy['acknowledged_revision'] or 'none'})"
         for proxy in status["proxies"]

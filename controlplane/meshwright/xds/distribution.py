@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from meshwright.meshes import Meshes, Transition
 from meshwright.model.resources import Kind, MeshKey, ResourceKey
 from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
+from meshwright.xds.proxy_status import Observer, ProxyStatus
 from meshwright.xds.push_log import PushLog
 from meshwright.xds.records import ProxyRecord, ProxyRecords
 from meshwright.xds.refusals import Refusals
@@ -122,8 +124,14 @@ class Distribution:
         self.metrics = Metrics()
         self.pushes = PushLog()
         self._timer: asyncio.TimerHandle | None = None
+        self._noted_at: dict[MeshKey, float] = {}
+        self._observers: list[Observer] = []
         meshes.watch(self.note)
         outside.watch(self._mark)
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer what becomes of proxies from now on."""
+        self._observers.append(observer)
 
     # Changes
 
@@ -135,9 +143,11 @@ class Distribution:
         for key in transition.changed:
             if key not in transition.after.resources:
                 self._records.forget(key)
+        mesh = transition.after.head.mesh
         if transition.after.mesh is None:
-            self._refusals.forget(transition.after.head.mesh)
-        self._behind.add(transition.after.head.mesh)
+            self._refusals.forget(mesh)
+        self._behind.add(mesh)
+        self._noted_at[mesh] = self._loop.time()
         self._mark(transition.proxies)
         if not self._dirty:
             self._distribute()
@@ -172,7 +182,8 @@ class Distribution:
             self._waiting = 0
         for mesh in self._behind:
             self._graphs[mesh] = self._meshes.graph(mesh)
-        dirty, self._dirty, self._behind = self._dirty, set(), set()
+        advanced, self._behind = self._behind, set()
+        dirty, self._dirty = self._dirty, set()
         for key in dirty:
             self._snapshots.pop(key, None)
             fault = _find_fault(self._graph(key.mesh), key)
@@ -181,6 +192,9 @@ class Distribution:
             else:
                 for connection in list(self._connections.get(key, [])):
                     connection.close(fault)
+        for observer in self._observers:
+            for mesh in advanced:
+                observer.advanced(mesh)
 
     def _graph(self, mesh: MeshKey) -> Graph:
         """The mesh as far as it has been distributed."""
@@ -201,6 +215,7 @@ class Distribution:
             snapshot = chosen[alike]
             if snapshot is not None:
                 connection.stream.offer(snapshot)
+                self._tell_changed(connection)
                 self._settle(connection)
                 connection.wake()
 
@@ -261,6 +276,8 @@ class Distribution:
         self._connections.setdefault(proxy.key, []).append(connection)
         self._refusals.forgive(proxy.key, peer)
         self.metrics.connected(proxy.key.kind.value)
+        for observer in self._observers:
+            observer.arrived(connection)
         _log.info("proxy_connected", node_id=node.id, resource=resource.arn, peer=peer)
         return connection
 
@@ -275,6 +292,8 @@ class Distribution:
         connections = self._connections.get(key, [])
         connections.remove(connection)
         self.metrics.disconnected(key.kind.value)
+        for observer in self._observers:
+            observer.left(connection)
         self._records.leave(connection.proxy, connection.record)
         if not connection.record.streams:
             self._snapshots.get(key, {}).pop(connection.proxy, None)
@@ -315,6 +334,7 @@ class Distribution:
             record.rejection = None
         if connection.rejection is not None and revision > connection.rejection["revision"]:
             connection.rejection = None
+        self._tell_changed(connection)
 
     def _reject(self, connection: Connection, rejection: Rejection) -> None:
         self.metrics.rejected(rejection.type_url)
@@ -327,6 +347,7 @@ class Distribution:
             "at": self._clock(),
         }
         connection.rejection = told
+        self._tell_changed(connection)
         _log.error("proxy_rejected", resource=connection.arn, peer=connection.peer, **told)
         if record.last_good is not None and connection.acknowledged_revision is None:
             # It refuses what others like it took: no reason to keep those from what is new.
@@ -342,17 +363,37 @@ class Distribution:
             if each.proxy == connection.proxy
         )
 
+    def _tell_changed(self, connection: Connection) -> None:
+        for observer in self._observers:
+            observer.changed(connection)
+
     # Status
+
+    def revision(self, mesh: MeshKey) -> int:
+        """The revision of a mesh that has been offered to its proxies."""
+        return self._graph(mesh).head.revision
+
+    def age(self, mesh: MeshKey) -> float:
+        """For how many seconds the newest revision of a mesh has been known here."""
+        noted_at = self._noted_at.get(mesh)
+        return 0.0 if noted_at is None else self._loop.time() - noted_at
 
     def find_problems(self, mesh: MeshKey) -> list[Finding]:
         """What the connected proxies of a mesh need from outside it and can't get."""
         keys = [key for key in self._connections if key.mesh == mesh]
         return list(self._outside.find_problems(self._graph(mesh), keys))
 
-    def proxies(self, mesh: MeshKey) -> list[dict[str, Any]]:
-        """The connected proxies of a mesh, as its status shows them; times in epoch seconds."""
+    def count_proxies(self) -> Counter[MeshKey]:
+        """How many proxies of each mesh are connected."""
+        counts: Counter[MeshKey] = Counter()
+        for key, connections in self._connections.items():
+            counts[key.mesh] += len(connections)
+        return counts
+
+    def proxies(self, mesh: MeshKey) -> list[ProxyStatus]:
+        """The connected proxies of a mesh."""
         return [
-            self._describe(connection)
+            self.describe(connection)
             for key in sorted(self._connections)
             if key.mesh == mesh
             for connection in self._connections[key]
@@ -362,22 +403,37 @@ class Distribution:
         """The latest proxies of a mesh that were refused; times in epoch seconds."""
         return self._refusals.list(mesh)
 
-    def _describe(self, connection: Connection) -> dict[str, Any]:
+    def describe(self, connection: Connection) -> ProxyStatus:
+        """The status of a connected proxy."""
         revision = connection.acknowledged_revision
         rejection = connection.rejection or connection.record.rejection
-        if revision is not None and connection.stream.settled and rejection is None:
+        is_current = revision is not None and connection.stream.settled and rejection is None
+        if is_current:
             # Later revisions did not concern this proxy: it has all there is for it.
-            revision = self._graph(connection.proxy.key.mesh).head.revision
-        return {
-            "resource": connection.arn,
-            "node_id": connection.node.id,
-            "peer": connection.peer,
-            "envoy_version": connection.node.envoy_version,
-            "connected_at": connection.connected_at,
-            "acknowledged_revision": revision,
-            "acknowledged_at": connection.acknowledged_at,
-            "rejection": rejection,
-        }
+            revision = self.revision(connection.proxy.key.mesh)
+        return ProxyStatus(
+            resource=connection.arn,
+            node_id=connection.node.id,
+            peer=connection.peer,
+            envoy_version=connection.node.envoy_version,
+            connected_at=connection.connected_at,
+            acknowledged_at=connection.acknowledged_at,
+            acknowledged_revision=revision,
+            is_current=is_current,
+            lag=0.0 if is_current else self._measure_lag(connection, rejection),
+            rejection=rejection,
+        )
+
+    def _measure_lag(self, connection: Connection, rejection: dict[str, Any] | None) -> float:
+        """For how many seconds a proxy has lacked something."""
+        lags = [0.0]
+        if connection.behind_since is not None:
+            lags.append(self._loop.time() - connection.behind_since)
+        if connection.acknowledged_at is None:
+            lags.append(self._clock() - connection.connected_at)
+        if rejection is not None:
+            lags.append(self._clock() - rejection["at"])
+        return max(lags)
 
 
 def _find_fault(graph: Graph, key: ResourceKey) -> str | None:

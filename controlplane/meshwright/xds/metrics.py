@@ -82,13 +82,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._connected = Gauge(
             "meshwright_connected_proxies",
-            "Proxies' streams that are open, by the kind of their resource.",
+            "Proxies' streams that are open at this replica, by the kind of their resource.",
             ("kind",),
             registry=self._registry,
         )
         self._convergence = _Tallies(
             "meshwright_convergence_seconds",
-            "From a change until a proxy that it concerns has acknowledged all of it.",
+            "From a change until a proxy of this replica has acknowledged all of it.",
             buckets=_SECONDS,
             registry=self._registry,
         ).labels()
@@ -120,7 +120,7 @@ class Metrics:
         self._pushed: dict[str, tuple[_Tally, _Tally]] = {}
         self._rejections = Counter(
             "meshwright_rejections",
-            "Responses that proxies rejected (NACK), by the type of their resources.",
+            "Responses of this replica that proxies rejected (NACK), by type of resource.",
             ("type",),
             registry=self._registry,
         )

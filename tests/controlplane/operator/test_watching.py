@@ -84,7 +84,7 @@ def test_in_a_pipe_all_lines_are_printed_again_when_one_has_changed(
                 meshName=mesh, virtualNodeName="front", spec=node_spec("front", port=9090)
             )
             wait_until(
-                lambda: watch.lines()[-1].split("\t")[5] == "3",
+                lambda: watch.lines()[-1].split("\t")[6] == "3",
                 what="the next revision to be shown",
                 timeout=TIMEOUT,
             )

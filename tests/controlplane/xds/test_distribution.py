@@ -21,6 +21,7 @@ from meshwright.store.sqlite import SqliteStore
 from meshwright.translate import Interception, Proxy
 from meshwright.translate.lookups import CloudMapService, Instance
 from meshwright.xds.distribution import Connection, Distribution, Pace, UnknownProxyError
+from meshwright.xds.proxy_status import ProxyStatus
 from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
 from meshwright.xds.stream import Delta, Response
 from meshwright.xds.wire import Node, Request
@@ -92,10 +93,9 @@ class Client:
                 )
 
     @property
-    def status(self) -> dict[str, Any]:
+    def status(self) -> ProxyStatus:
         """What the status says of it."""
-        found = self.distribution.proxies(DEMO)
-        return next(each for each in found if each["resource"] == self.connection.arn)
+        return self.distribution.describe(self.connection)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -151,9 +151,9 @@ def test_whom_a_change_does_not_concern_has_acknowledged_it(meshes: Meshes):
         front, blue = Client(distribution, "front"), Client(distribution, "blue")
 
         commit(meshes, split({"blue": 1, "green": 1}, 2))
-        await until(lambda: front.status["acknowledged_revision"] == 2)
+        await until(lambda: front.status.acknowledged_revision == 2)
 
-        assert blue.status["acknowledged_revision"] == 2
+        assert blue.status.acknowledged_revision == 2
 
     run(test)
 
@@ -179,7 +179,7 @@ def test_a_proxy_that_comes_after_a_change_that_nobody_followed_gets_the_change(
         blue = Client(distribution, "blue")
 
         commit(meshes, split({"blue": 1, "green": 1}, 2))
-        await until(lambda: blue.status["acknowledged_revision"] == 2)
+        await until(lambda: blue.status.acknowledged_revision == 2)
 
         after = Client(distribution, "front").connection.stream.target
         assert after.contents() != gone.connection.stream.target.contents()
@@ -195,7 +195,7 @@ def test_a_burst_of_changes_is_one_push(meshes: Meshes):
 
         for weight in range(1, 6):
             commit(meshes, split({"blue": weight, "green": 1}, weight + 1))
-        await until(lambda: front.status["acknowledged_revision"] == 6)
+        await until(lambda: front.status.acknowledged_revision == 6)
 
         assert front.sent == [(ROUTES, ["rds_egress_http_15001"])]
 
@@ -211,15 +211,16 @@ def test_a_rejection_is_in_the_status_until_something_better_is_accepted(meshes:
         distribution = build_distribution(meshes)
         front = Client(distribution, "front", refuses_version_2)
         commit(meshes, split({"blue": 1}, 2))
-        await until(lambda: front.status["rejection"] is not None)
+        await until(lambda: front.status.rejection is not None)
         rejected = front.status
         commit(meshes, split({"green": 1}, 3))
-        await until(lambda: front.status["acknowledged_revision"] == 3)
+        await until(lambda: front.status.acknowledged_revision == 3)
 
-        assert rejected["rejection"]["detail"] == "no good"
-        assert rejected["rejection"]["resources"] == ["rds_egress_http_15001"]
-        assert rejected["acknowledged_revision"] == 1
-        assert front.status["rejection"] is None
+        assert rejected.rejection is not None
+        assert rejected.rejection["detail"] == "no good"
+        assert rejected.rejection["resources"] == ["rds_egress_http_15001"]
+        assert rejected.acknowledged_revision == 1
+        assert front.status.rejection is None
 
     run(test)
 
@@ -230,7 +231,7 @@ def test_a_new_proxy_of_a_node_that_rejects_gets_its_last_good_configuration(mes
         first = Client(distribution, "front", refuses_version_2)
         good = first.connection.stream.target.contents()
         commit(meshes, split({"blue": 1}, 2))
-        await until(lambda: first.status["rejection"] is not None)
+        await until(lambda: first.status.rejection is not None)
 
         second = Client(distribution, "front", refuses_version_2)
 
@@ -246,11 +247,11 @@ def test_a_rejected_configuration_is_sent_once(meshes: Meshes):
         green = Client(distribution, "green")
         front.sent.clear()
         commit(meshes, split({"blue": 1}, 2))
-        await until(lambda: front.status["rejection"] is not None)
+        await until(lambda: front.status.rejection is not None)
         before = list(front.sent)
         commit(meshes, build_resource(Kind.VIRTUAL_NODE, "other", node_spec("other")))
         commit(meshes, build_resource(Kind.VIRTUAL_NODE, "blue", node_spec("blue.elsewhere")))
-        await until(lambda: green.status["acknowledged_revision"] == 4)
+        await until(lambda: green.status.acknowledged_revision == 4)
 
         # Refused, and what was there put back; nothing more although the mesh went on.
         assert front.sent == before
@@ -273,14 +274,14 @@ def test_what_was_refused_together_with_something_else_comes_once_that_is_mended
             build_resource(Kind.VIRTUAL_NODE, "blue", node_spec("blue.bad")),
             build_resource(Kind.VIRTUAL_NODE, "green", node_spec("green.elsewhere")),
         )
-        await until(lambda: front.status["rejection"] is not None)
+        await until(lambda: front.status.rejection is not None)
 
         commit(meshes, build_resource(Kind.VIRTUAL_NODE, "blue", node_spec("blue.good")))
-        await until(lambda: front.status["acknowledged_revision"] == 3)
+        await until(lambda: front.status.acknowledged_revision == 3)
 
         held = front.connection.stream.target.of_type(CLUSTER).values()
         assert any(b"green.elsewhere" in each.any_bytes for each in held)
-        assert front.status["rejection"] is None
+        assert front.status.rejection is None
 
     run(test)
 
@@ -295,7 +296,7 @@ def test_a_proxy_that_refuses_everything_keeps_others_like_it_from_nothing(meshe
             commit(meshes, split({"blue": version, "green": 1}, version))
         await until(lambda: good.connection.acknowledged_revision == 3)
 
-        told = {each["peer"]: each["rejection"] for each in distribution.proxies(DEMO)}
+        told = {each.peer: each.rejection for each in distribution.proxies(DEMO)}
         assert good.connection.rejection is None
         assert bad.connection.rejection is not None
         assert told["here"] is not None

@@ -1,0 +1,66 @@
+"""The status of a mesh over HTTP, which is asked for again and again by those who wait.
+
+GET /meshwright/v1/meshes/NAME/status    findings, and the proxies of all replicas
+
+So that it does not fill the log, only refusals are logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from meshwright.access.errors import AccessError
+from meshwright.access.permissions import Caller
+from meshwright.api.admission import caller_of, render_refusal
+from meshwright.api.errors import as_api_error
+from meshwright.meshes import Meshes
+from meshwright.model.resources import MeshKey, parse_mesh_id, render_mesh_id
+from meshwright.store import StoreError
+
+_OPERATION: Final = "DescribeMeshStatus"
+
+ReadStatus = Callable[[MeshKey], Awaitable[Mapping[str, Any] | None]]
+
+
+class StatusApi:
+    """The endpoint.
+
+    Args:
+        meshes: Whom meshes are shared with.
+        read_status: The status of a mesh, after the mesh was brought up to date; None where it
+            does not exist.
+    """
+
+    def __init__(self, meshes: Meshes, read_status: ReadStatus) -> None:
+        self._meshes = meshes
+        self._read_status = read_status
+
+    def routes(self) -> list[Route]:
+        """The routes to be served before those of App Mesh's API."""
+        return [Route("/meshwright/v1/meshes/{mesh}/status", self._serve, methods=["GET"])]
+
+    async def _serve(self, request: Request) -> Response:
+        name, caller = request.path_params["mesh"], caller_of(request)
+        try:
+            mesh = parse_mesh_id(name, account_id=caller.account_id)
+            found = await self._find(caller, mesh)
+        except (AccessError, StoreError) as error:
+            refusal = as_api_error(error)
+            assert refusal is not None
+            return render_refusal(refusal, {"operation": _OPERATION, **caller.facts})
+        if found is None:
+            return JSONResponse({"message": f"there is no mesh {name!r}"}, status_code=404)
+        shown = {"mesh": render_mesh_id(mesh, account_id=caller.account_id)}
+        return JSONResponse(dict(found) | shown)
+
+    async def _find(self, caller: Caller, mesh: MeshKey) -> Mapping[str, Any] | None:
+        if not caller.might_see(mesh):
+            caller.require_mesh(_OPERATION, mesh, ())
+        found = await self._read_status(mesh)
+        caller.require_mesh(_OPERATION, mesh, self._meshes.graph(mesh).shared_with)
+        return found

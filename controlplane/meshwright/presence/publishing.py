@@ -1,0 +1,248 @@
+"""Writes this replica's proxies to the store, for the other replicas' status.
+
+proxies come, acknowledge, refuse, leave --> parts to be written anew --(shortly after, and at most
+twice a second)--> rows, then a heartbeat; without news, a heartbeat every few seconds
+
+A replica without proxies writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from meshwright.model.resources import MeshKey
+from meshwright.presence.entries import (
+    BEAT_SECONDS,
+    PROXIES_IN_PART,
+    REPLICAS,
+    SILENCE_SECONDS,
+    Heartbeat,
+    Standing,
+    instance_of,
+    parse_heartbeats,
+    part_name,
+    proxies_collection,
+    render_heartbeat,
+    render_rows,
+)
+from meshwright.store import Store, StoreError
+from meshwright.xds.distribution import Connection, Distribution
+from meshwright.xds.proxy_status import ProxyStatus
+
+_GATHER_SECONDS: Final = 0.1
+"""How long news waits for more: of those a change is pushed to, most have acknowledged it then."""
+
+_PACE_SECONDS: Final = 0.5
+"""How long after news was written more news may be."""
+
+_FORGOTTEN_SECONDS: Final = 60.0
+"""After which silence others may remove what a replica has written."""
+
+_SWEEP_SECONDS: Final = 3600.0
+"""How often what silent replicas have left is looked for."""
+
+_log = structlog.get_logger("meshwright.presence")
+
+
+@dataclass(slots=True)
+class _Parts:
+    """The connections of one mesh, by the parts that they are written in.
+
+    A connection stays in its part for as long as it lasts, so that what becomes of it changes one
+    entry of the store.
+    """
+
+    parts: dict[int, dict[Connection, None]] = field(
+        default_factory=dict[int, dict[Connection, None]]
+    )
+    part_of: dict[Connection, int] = field(default_factory=dict[Connection, int])
+    roomy: set[int] = field(default_factory=set[int])
+    stale: set[int] = field(default_factory=set[int])
+    edition: int = 0  # until it is written
+
+    def add(self, connection: Connection) -> None:
+        number = min(self.roomy, default=len(self.parts))
+        part = self.parts.setdefault(number, {})
+        part[connection] = None
+        self.part_of[connection] = number
+        self.stale.add(number)
+        if len(part) < PROXIES_IN_PART:
+            self.roomy.add(number)
+        else:
+            self.roomy.discard(number)
+
+    def remove(self, connection: Connection) -> None:
+        number = self.part_of.pop(connection)
+        del self.parts[number][connection]
+        self.roomy.add(number)
+        self.stale.add(number)
+
+    def touch(self, connection: Connection) -> None:
+        number = self.part_of.get(connection)
+        if number is not None:
+            self.stale.add(number)
+
+
+_Rows = Mapping[str, list[ProxyStatus]]
+"""Parts by name; one without rows is to be removed."""
+
+
+class Publisher:
+    """Tells the other replicas of this one's proxies. An observer of its distribution.
+
+    Args:
+        store: The store that the replicas share.
+        distribution: Knows the proxies.
+        replica: This replica's name.
+    """
+
+    def __init__(self, store: Store, distribution: Distribution, replica: str) -> None:
+        self._store = store
+        self._distribution = distribution
+        self._replica = replica
+        self.instance = secrets.token_hex(8)
+        self._meshes: dict[MeshKey, _Parts] = {}
+        self._editions = itertools.count(1)
+        self._beats: frozenset[str] = frozenset()
+        self._beaten_at = 0.0
+        self._swept_at: float | None = None
+        self._is_cut_off = False
+        self._news = asyncio.Event()
+        self._closing = asyncio.Event()
+        distribution.observe(self)
+
+    # What it observes
+
+    def arrived(self, connection: Connection) -> None:
+        """A proxy has connected."""
+        self._meshes.setdefault(connection.proxy.key.mesh, _Parts()).add(connection)
+        self._news.set()
+
+    def changed(self, connection: Connection) -> None:
+        """It may have another status now."""
+        parts = self._meshes.get(connection.proxy.key.mesh)
+        if parts is not None:
+            parts.touch(connection)
+            self._news.set()
+
+    def left(self, connection: Connection) -> None:
+        """It has disconnected."""
+        self._meshes[connection.proxy.key.mesh].remove(connection)
+        self._news.set()
+
+    def advanced(self, mesh: MeshKey) -> None:
+        """A mesh has another revision."""
+        if mesh in self._meshes:
+            self._news.set()
+
+    # What it does
+
+    async def run(self) -> None:
+        """Publish until `close` is called, and then remove everything."""
+        idle = BEAT_SECONDS - _PACE_SECONDS
+        while not self._closing.is_set():
+            await self._wait(self._news, idle if self._meshes or self._beats else None)
+            await self._wait(self._closing, _GATHER_SECONDS)
+            self._news.clear()
+            await self._publish()
+            await self._wait(self._closing, _PACE_SECONDS - _GATHER_SECONDS)
+        for parts in self._meshes.values():
+            for connection in list(parts.part_of):
+                parts.remove(connection)
+        if not self._is_cut_off:
+            await self._publish()
+
+    def close(self) -> None:
+        """Have `run` end."""
+        self._closing.set()
+        self._news.set()
+
+    async def _wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+
+    async def _publish(self) -> None:
+        """Write what has changed, as it is at this moment, and a heartbeat."""
+        if not self._meshes and not self._beats:
+            return
+        if self._store.now() - self._beaten_at > 2 * SILENCE_SECONDS:
+            # Others may have removed what was here, or this is the first time.
+            self._forget_written()
+        changed = {mesh: self._take_stale(mesh, parts) for mesh, parts in self._meshes.items()}
+        standings = {
+            mesh: Standing(self._distribution.revision(mesh), parts.edition, len(parts.part_of))
+            for mesh, parts in self._meshes.items()
+            if parts.part_of
+        }
+        try:
+            await asyncio.to_thread(self._write, changed, standings)
+        except Exception as error:
+            self._forget_written()
+            if not isinstance(error, StoreError):
+                _log.exception("unexpected_error", doing="telling other replicas of proxies")
+            elif not self._is_cut_off:
+                _log.warning("proxies_not_published", error=str(error))
+            self._is_cut_off = True
+        else:
+            self._is_cut_off = False
+            for mesh in [mesh for mesh, parts in self._meshes.items() if not parts.part_of]:
+                if not self._meshes[mesh].stale:
+                    del self._meshes[mesh]
+
+    def _forget_written(self) -> None:
+        """Have everything written anew, since it is not known what is there."""
+        for parts in self._meshes.values():
+            parts.stale.update(parts.parts)
+
+    def _take_stale(self, mesh: MeshKey, parts: _Parts) -> _Rows:
+        """The rows of the parts that have to be written; they count as written."""
+        if parts.stale:
+            parts.edition = next(self._editions)
+        stale, parts.stale = parts.stale, set()
+        describe = self._distribution.describe
+        return {
+            part_name(self.instance, number): [describe(each) for each in parts.parts[number]]
+            for number in sorted(stale)
+        }
+
+    def _write(
+        self, changed: Mapping[MeshKey, _Rows], standings: Mapping[MeshKey, Standing]
+    ) -> None:
+        """Write rows and then a heartbeat; or, without proxies, remove them. In a thread."""
+        now = self._store.now()
+        for mesh, rows in changed.items():
+            contents = {
+                name: render_rows(part, now) if part else None for name, part in rows.items()
+            }
+            if contents:
+                self._store.write_entries(proxies_collection(mesh), contents)
+        beats: dict[str, str] = {}
+        if standings:
+            if self._swept_at is None or now - self._swept_at > _SWEEP_SECONDS:
+                _sweep(self._store)
+                self._swept_at = now
+            now = self._store.now()
+            beats = render_heartbeat(self.instance, Heartbeat(self._replica, now, standings))
+        gone = dict.fromkeys(self._beats - beats.keys())
+        self._store.write_entries(REPLICAS, {**beats, **gone})
+        self._beats = frozenset(beats)
+        self._beaten_at = now
+
+
+def _sweep(store: Store) -> None:
+    """Remove what replicas that were killed have left behind."""
+    heartbeats = parse_heartbeats(store.entries(REPLICAS))
+    for instance, heartbeat in heartbeats.items():
+        if store.now() - heartbeat.at <= _FORGOTTEN_SECONDS:
+            continue
+        for collection in (*map(proxies_collection, heartbeat.meshes), REPLICAS):
+            names = [name for name in store.entries(collection) if instance_of(name) == instance]
+            store.write_entries(collection, dict.fromkeys(names))

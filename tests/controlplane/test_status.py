@@ -1,0 +1,106 @@
+"""The status of a mesh when the store can't be read, and when a replica is behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from meshwright.meshes import Meshes
+from meshwright.model.resources import MeshKey
+from meshwright.operator.waiting import find_missing
+from meshwright.presence.reading import OtherReplicas, ReplicaProxy
+from meshwright.status import Statuses
+from meshwright.store import StoreError
+from meshwright.store.sqlite import SqliteStore
+from meshwright.xds.proxy_status import ProxyStatus
+from tests.controlplane.meshes import DEMO, demo_resources
+from tests.controlplane.xds.test_distribution import Client, build_distribution, commit
+
+ELSEWHERE = ProxyStatus(
+    *("arn:aws:appmesh:r:a:mesh/demo/virtualNode/blue", "blue", "ipv4:10.0.0.7:1", "1.40.0"),
+    *(1.0, 2.0, 1, True, 0.0, None),
+)
+
+
+class Others:
+    """What other replicas say, or why that is not known."""
+
+    def __init__(self, *proxies: ProxyStatus, failure: StoreError | None = None) -> None:
+        self._proxies = [ReplicaProxy("other", each) for each in proxies]
+        self._failure = failure
+
+    def proxies(self, mesh: MeshKey) -> list[ReplicaProxy]:
+        """The proxies, or the failure."""
+        assert mesh
+        if self._failure is not None:
+            raise self._failure
+        return self._proxies
+
+
+@pytest.fixture
+def meshes(tmp_path: Path) -> Iterator[Meshes]:
+    store = SqliteStore(str(tmp_path / "store.db"))
+    meshes = Meshes(store)
+    commit(meshes, *demo_resources())
+    yield meshes
+    store.close()
+
+
+def run(test: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(test, 30))
+
+
+async def render(meshes: Meshes, others: Others, mesh: MeshKey = DEMO) -> Any:
+    """The status through a replica that has one proxy, `front`."""
+    distribution = build_distribution(meshes)
+    Client(distribution, "front")
+    statuses = Statuses(meshes, distribution, cast("OtherReplicas", others), "own")
+    return await statuses.render(mesh)
+
+
+def test_proxies_of_all_replicas_stand_together(meshes: Meshes):
+    status = run(render(meshes, Others(ELSEWHERE)))
+
+    shown = [(each["resource"].rpartition("/")[2], each["replica"]) for each in status["proxies"]]
+    assert shown == [("blue", "other"), ("front", "own")]
+    assert (status["replica"], status["incomplete"]) == ("own", None)
+
+
+def test_without_the_store_it_is_what_is_known_here_and_says_so(meshes: Meshes):
+    status = run(render(meshes, Others(failure=StoreError("store 's' can't be used"))))
+
+    assert [each["replica"] for each in status["proxies"]] == ["own"]
+    assert status["incomplete"] == "store 's' can't be used"
+    assert find_missing(status, status["revision"]) == (
+        "an unknown part of the proxies of other replicas than own: store 's' can't be used"
+    )
+
+
+def test_without_the_store_a_mesh_that_is_not_known_here_is_not_said_to_be_missing(meshes: Meshes):
+    with pytest.raises(StoreError):
+        run(render(meshes, Others(failure=StoreError("gone")), DEMO._replace(name="other")))
+
+
+def test_a_mesh_that_is_nowhere_has_no_status(meshes: Meshes):
+    assert run(render(meshes, Others(), DEMO._replace(name="other"))) is None
+
+
+def test_a_proxy_whose_replica_has_not_seen_the_revision_has_a_lag(meshes: Meshes):
+    """As long as the revision has been known to the replica that is asked."""
+
+    async def test() -> Any:
+        distribution = build_distribution(meshes)
+        statuses = Statuses(meshes, distribution, cast("OtherReplicas", Others(ELSEWHERE)), "own")
+        commit(meshes, *demo_resources())
+        while True:
+            status = await statuses.render(DEMO)
+            assert status is not None
+            [proxy] = status["proxies"]
+            if proxy["lag_seconds"]:
+                return status["revision"], proxy["acknowledged_revision"]
+
+    assert run(test()) == (2, 1)
