@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
-import httpx
 import pytest
-from botocore.config import Config
 
-from pytest_meshwright.control_plane import LogRecord
-from pytest_meshwright.processes import ChildProcess, ProcessGroup
+from pytest_meshwright.processes import ProcessGroup
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.meshes import node_spec
-
-
-@dataclass
-class Replica:
-    """A `meshwright serve` on a given store.
-
-    Attributes:
-        process: The process.
-        client: A boto3 client of its API.
-        url: Where its API is.
-    """
-
-    process: ChildProcess
-    client: Any
-    url: str
-
-    def find_revision(self, mesh: str) -> int | None:
-        """The revision that it has of a mesh without having been asked for it through the API."""
-        page = f"{self.url}/meshwright/v1/meshes/{mesh}/status"
-        answer = httpx.get(page, trust_env=False, timeout=10)
-        return answer.json()["revision"] if answer.status_code == httpx.codes.OK else None
-
-    def errors(self) -> list[str]:
-        """The errors in its log."""
-        records = map(LogRecord.parse, self.process.stderr.read_text().splitlines())
-        return [str(record) for record in records if record.level == "error"]
-
-
-def start_replica(group: ProcessGroup, folder: Path, store: str) -> Replica:
-    options = ["--api", "127.0.0.1:0", "--xds", "127.0.0.1:0", "--log-format", "json"]
-    executable = Path(sys.executable).with_name("meshwright")
-    process = group.start(
-        "control-plane", [executable, "serve", *options, "--store", store], folder
-    )
-
-    def find_address() -> str | None:
-        process.require_running()
-        records = map(LogRecord.parse, process.stderr.read_text().splitlines())
-        return next((str(each.fields["api"]) for each in records if each.event == "serving"), None)
-
-    url = f"http://{wait_until(find_address, what='a control plane to serve', timeout=60)}"
-    session: Any = boto3.session.Session("meshwright", "meshwright", region_name="us-east-1")
-    config = Config(proxies={}, retries={"total_max_attempts": 1})
-    return Replica(process, session.client("appmesh", endpoint_url=url, config=config), url)
+from tests.controlplane.replicas import Replica, start_replica
 
 
 @pytest.fixture
@@ -75,17 +25,6 @@ def replicas(new_table: Callable[[], str], tmp_path: Path) -> Iterator[list[Repl
             replica.client.close()
             assert replica.process.stop() == 0
             assert replica.errors() == []
-
-
-def test_a_write_through_one_reaches_the_other(replicas: list[Replica]) -> None:
-    """Without being asked: the other one follows the store, as its proxies need."""
-    first, second = replicas
-    first.client.create_mesh(meshName="demo")
-    wait_until(lambda: second.find_revision("demo") == 1, what="the mesh", timeout=30)
-    second.client.create_virtual_node(
-        meshName="demo", virtualNodeName="front", spec=node_spec("front")
-    )
-    wait_until(lambda: first.find_revision("demo") == 2, what="the node", timeout=30)
 
 
 def test_a_write_through_one_is_read_through_the_other_at_once(replicas: list[Replica]) -> None:
