@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from json import JSONEncoder
+from typing import Any, Final, Literal
 
 import structlog
+
+LINES: Final = "lines"
+"""The key of an event's lines, where it has several: what each of them says besides the rest.
+
+Making an event costs more than writing it down, and some happen to a thousand proxies at once.
+"""
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -20,9 +27,9 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     """
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderers: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, _Lines(_render_json)]
         if as_json
-        else [structlog.dev.ConsoleRenderer()]
+        else [_Lines(structlog.dev.ConsoleRenderer())]
     )
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
@@ -46,3 +53,25 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class _Lines:
+    """Renders an event, line by line where it has several."""
+
+    def __init__(self, render: structlog.typing.Processor) -> None:
+        self._render = render
+
+    def __call__(self, logger: Any, method: str, event: structlog.typing.EventDict) -> Any:
+        lines = event.pop(LINES, None)
+        if lines is None:
+            return self._render(logger, method, event)
+        return "\n".join(str(self._render(logger, method, {**event, **line})) for line in lines)
+
+
+_encode_json = JSONEncoder(default=repr).encode
+
+
+def _render_json(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
+    """What structlog's JSONRenderer renders, with an encoder that is made once."""
+    del logger, method
+    return _encode_json(event)

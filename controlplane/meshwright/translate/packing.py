@@ -110,13 +110,9 @@ def encode_bytes(number: int, value: bytes) -> bytes:
     bytes stand in many responses, and one virtual host's in many route configurations
     (https://protobuf.dev/programming-guides/encoding/).
     """
-    return bytes((number << 3 | 2,)) + _encode_varint(len(value)) + value
-
-
-def _encode_varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    size, head = len(value), [number << 3 | 2]
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + value

@@ -195,7 +195,7 @@ class _MeshMemory:
         """The Envoy resources of one proxy."""
         memory = self._recall(proxy)
         own = memory.own.value
-        memory.services = [self._find_service(key) for key in own.services]
+        memory.services = self._find_services(own, memory.services)
         services = [each.value for each in memory.services if each.value is not None]
         if own.has_policies:
             services = _part_by_policy(own, services, memory.parted)
@@ -224,7 +224,19 @@ class _MeshMemory:
             if memory is None:
                 memory = self.proxies[proxy] = _ProxyMemory(own)
             memory.own = own
+            memory.services = ()  # it may name others
         return memory
+
+    def _find_services(
+        self, own: OwnPart, before: Sequence[Tracked[ServicePart | None]]
+    ) -> Sequence[Tracked[ServicePart | None]]:
+        """A proxy's services, the same ones where they hold: few change at once."""
+        if len(before) != len(own.services):
+            return [self._find_service(key) for key in own.services]
+        return [
+            known if known.checked == self.number else self._find_service(key)
+            for known, key in zip(before, own.services, strict=True)
+        ]
 
     def _find_service(self, key: ResourceKey) -> Tracked[ServicePart | None]:
         found = self._services.get(key)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
+from meshwright.logs import LINES
 from meshwright.xds.metrics import short_type
 from meshwright.xds.subscription import Update
 
@@ -26,18 +28,17 @@ class _Push:
     update: Update
     peers: list[str] = field(default_factory=list[str])
 
-    def write(self) -> None:
-        changed = self.update.changed
+    def render(self) -> Iterator[dict[str, Any]]:
+        """Its lines in the log."""
         for start in range(0, len(self.peers), _PEERS_IN_A_LINE):
-            _log.info(
-                "push",
-                resource=self.arn,
-                type=short_type(self.type_url),
-                sent={each.name: each.version for each in changed},
-                removed=list(self.update.removed),
-                revision=self.revision,
-                peers=self.peers[start : start + _PEERS_IN_A_LINE],
-            )
+            yield {
+                "resource": self.arn,
+                "type": short_type(self.type_url),
+                "sent": {each.name: each.version for each in self.update.changed},
+                "removed": list(self.update.removed),
+                "revision": self.revision,
+                "peers": self.peers[start : start + _PEERS_IN_A_LINE],
+            }
 
 
 class PushLog:
@@ -68,5 +69,4 @@ class PushLog:
 
     def _write(self) -> None:
         pushes, self._pushes = self._pushes, {}
-        for push in pushes.values():
-            push.write()
+        _log.info("push", **{LINES: [line for push in pushes.values() for line in push.render()]})

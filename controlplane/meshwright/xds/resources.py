@@ -37,6 +37,7 @@ Source: xDS protocol, "Eventual consistency considerations"
 """
 
 _NOTHING: Final[Mapping[str, PackedResource]] = MappingProxyType({})
+_NONE_PENDING: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 _NOBODY: Final = frozenset[str]()
 
 
@@ -58,14 +59,20 @@ class Snapshot:
         init=False, repr=False, compare=False
     )
     _pending_by_type: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+    _versions: dict[str, str] = field(
+        init=False, repr=False, compare=False, default_factory=dict[str, str]
+    )
 
     def __post_init__(self) -> None:
-        by_type = {
-            type_url: frozenset(name for each, name in self.pending if each == type_url)
-            for type_url in {each for each, _ in self.pending}
-        }
+        by_type: Mapping[str, frozenset[str]] = _NONE_PENDING
+        if self.pending:
+            by_type = {
+                type_url: frozenset(name for each, name in self.pending if each == type_url)
+                for type_url in {each for each, _ in self.pending}
+            }
+        find = self.resources.get
         object.__setattr__(self, "_pending_by_type", by_type)
-        object.__setattr__(self, "_by_type", tuple(map(self.of_type, TYPES)))
+        object.__setattr__(self, "_by_type", tuple([find(each, _NOTHING) for each in TYPES]))
 
     def of_type(self, type_url: str) -> Mapping[str, PackedResource]:
         """The resources of a type by name.
@@ -73,6 +80,13 @@ class Snapshot:
         The very same mapping as in the proxy's snapshot before, where nothing of it has changed.
         """
         return self.resources.get(type_url, _NOTHING)
+
+    def version_of(self, type_url: str) -> str:
+        """One version for all resources of a type (see `digest_versions`)."""
+        version = self._versions.get(type_url)
+        if version is None:
+            version = self._versions[type_url] = digest_versions(self.of_type(type_url).values())
+        return version
 
     def find_changed(self, before: Snapshot) -> Iterable[str]:
         """The types of which something may be other than in the proxy's snapshot before."""

@@ -301,7 +301,8 @@ class StateOfTheWorld:
         """
         wanted = subscription.wanted(target.of_type(type_url))
         if type_url not in _WHOLE:
-            version = digest_versions(wanted.values())
+            is_all = len(wanted) == len(target.of_type(type_url))
+            version = target.version_of(type_url) if is_all else digest_versions(wanted.values())
             return render_sotw_response(type_url, nonce, version, update.changed)
         known = self._last.get(type_url, {}) | _by_content(wanted.values())
         versions = subscription.held | {each.name: each.version for each in update.changed}
