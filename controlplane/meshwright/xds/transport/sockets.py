@@ -19,6 +19,7 @@ from meshwright.xds.transport.http2 import (
     Request,
     StreamListener,
 )
+from meshwright.xds.transport.tls import TlsSession
 
 _HANDSHAKES_AT_ONCE: Final = 64
 """A handshake costs more than anything else that a stranger can ask for; the others wait."""
@@ -122,8 +123,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._http2: Http2Connection | None = None
+        self._tls: TlsSession | None = None
         self._handshake: asyncio.Task[None] | None = None
-        self._early = b""
+        self._greeting: asyncio.Future[None] | None = None
         self._peer = Peer("")
         self._calls: dict[int, Call] = {}
         self._heard_at = 0.0
@@ -140,17 +142,19 @@ class Connection(asyncio.Protocol):
         if self._context is None:
             self._begin()
             return
-        # What comes before the handshake is ready would go past it.
+        # Nothing is read before its turn to be greeted has come.
         self._transport.pause_reading()
         self._handshake = self._loop.create_task(self._secure(self._transport, self._context))
 
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
-        if self._http2 is None:
-            self._early += data
-            return
         self._heard_at = self._loop.time()
-        self._http2.receive(data)
+        if self._tls is not None:
+            data = self._decrypt(self._tls, data)
+        if data and self._http2 is not None:
+            self._http2.receive(data)
+        if self._tls is not None and self._tls.is_ended:
+            self.close()
 
     def pause_writing(self) -> None:
         """The peer takes no more for now; nor is it listened to, so that it can't ask for more."""
@@ -170,8 +174,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        del exc
         self._server.connections.discard(self)
+        if self._greeting is not None and not self._greeting.done():
+            self._greeting.set_exception(exc or ConnectionResetError())
         for timer in (self._watching, self._ageing):
             if timer is not None:
                 timer.cancel()
@@ -189,7 +194,9 @@ class Connection(asyncio.Protocol):
         """Close the connection after what has been written."""
         if self._handshake is not None:
             self._handshake.cancel()
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
+            if self._tls is not None:
+                self._tls.close()
             self._transport.close()
 
     # Beginning
@@ -197,46 +204,59 @@ class Connection(asyncio.Protocol):
     async def _secure(
         self, transport: asyncio.Transport, context: Callable[[], ssl.SSLContext]
     ) -> None:
-        patience = self._server.upkeep.patience_seconds
         try:
-            async with asyncio.timeout(patience), self._server.handshakes:
-                secured = await self._loop.start_tls(
-                    transport, self, context(), server_side=True, ssl_handshake_timeout=patience
-                )
-        except (OSError, TimeoutError) as error:
-            self._server.connections.discard(self)
-            transport.abort()
+            async with (
+                asyncio.timeout(self._server.upkeep.patience_seconds),
+                self._server.handshakes,
+            ):
+                if transport.is_closing():
+                    return
+                self._tls = TlsSession(context(), transport.write)
+                self._greeting = self._loop.create_future()
+                transport.resume_reading()
+                await self._greeting
+        except OSError as error:
+            transport.close() if isinstance(error, ssl.SSLError) else transport.abort()
             if not isinstance(error, ConnectionError):  # nobody but a check of the port goes so
                 _log.warning(
                     "proxy_refused",
                     peer=_render_address(transport),
                     reason=f"no TLS connection: {error or 'it took too long'}",
                 )
-            return
-        self._handshake = None
-        if secured is None or secured.is_closing():
-            self._server.connections.discard(self)
-            return
-        self._transport = secured
-        self._begin()
+        finally:
+            self._handshake = None
+
+    def _decrypt(self, tls: TlsSession, data: bytes) -> bytes:
+        """What bytes say; nothing where they were the end of the connection."""
+        greeting = self._greeting
+        try:
+            data = tls.receive(data)
+        except ssl.SSLError as error:
+            if greeting is not None and not greeting.done():
+                greeting.set_exception(error)
+                cast("asyncio.Transport", self._transport).pause_reading()
+            else:
+                self._fail(str(error), "TLS")
+            return b""
+        if tls.is_secure and greeting is not None and not greeting.done():
+            greeting.set_result(None)
+            self._begin()
+        return data
 
     def _begin(self) -> None:
         transport = self._transport
         assert transport is not None
         upkeep = self._server.upkeep
-        self._peer = read_peer(transport)
+        tls = self._tls
+        self._peer = read_peer(transport, None if tls is None else tls.peer)
         self._heard_at = self._loop.time()
-        self._http2 = Http2Connection(
-            transport.write, self._open, self._fail, max_streams=upkeep.max_streams
-        )
+        write = transport.write if tls is None else tls.send
+        self._http2 = Http2Connection(write, self._open, self._fail, max_streams=upkeep.max_streams)
         age = upkeep.age_seconds * random.uniform(1 - _AGE_SPREAD, 1 + _AGE_SPREAD)  # noqa: S311
         self._ageing = self._loop.call_later(age, self._grow_old)
         self._watching = self._loop.call_later(
             min(upkeep.silence_seconds, upkeep.patience_seconds), self._watch
         )
-        if self._early:
-            early, self._early = self._early, b""
-            self._http2.receive(early)
 
     def _open(self, stream: Http2Stream, request: Request) -> StreamListener:
         call = Call(stream, request)
@@ -254,8 +274,8 @@ class Connection(asyncio.Protocol):
         for number in finished:
             del self._calls[number]
 
-    def _fail(self, reason: str) -> None:
-        _log.warning("proxy_refused", peer=self._peer.address, reason=f"HTTP/2: {reason}")
+    def _fail(self, reason: str, protocol: str = "HTTP/2") -> None:
+        _log.warning("proxy_refused", peer=self._peer.address, reason=f"{protocol}: {reason}")
         self.close()
 
     # Time
@@ -296,14 +316,13 @@ class Connection(asyncio.Protocol):
         self.close()
 
 
-def read_peer(transport: asyncio.Transport) -> Peer:
-    """Who is at the other end of a transport."""
+def read_peer(transport: asyncio.Transport, tls: ssl.SSLObject | None = None) -> Peer:
+    """Who is at the other end of a transport, and of the TLS over it."""
     address = _render_address(transport)
-    tls: Any = transport.get_extra_info("ssl_object")
-    certificate: bytes | None = None if tls is None else tls.getpeercert(binary_form=True)
+    certificate = None if tls is None else tls.getpeercert(binary_form=True)
     if tls is None or certificate is None:
         return Peer(address)
-    content: Mapping[str, Any] = tls.getpeercert()
+    content = cast("Mapping[str, Any]", tls.getpeercert())
     names: Sequence[tuple[str, str]] = content.get("subjectAltName", ())
     return Peer(
         address,
