@@ -7,6 +7,7 @@ python provider/codegen/generate.py --check   say whether it is what would be wr
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +26,14 @@ def build_files() -> dict[str, str]:
     types = {token.rpartition(":")[2]: of for token, of in schema["types"].items()}
     enums = {name: of for name, of in types.items() if "enum" in of}
     structures = {name: of for name, of in types.items() if "enum" not in of}
+    # What only functions refer to, they give: nothing takes it.
+    rest = json.dumps({name: of for name, of in schema.items() if name != "functions"})
+    taken = {
+        name: of for name, of in structures.items() if f'#/types/meshwright:index:{name}"' in rest
+    }
     files = {
         "_enums.py": python_sdk.emit_enums(enums),
-        "_inputs.py": python_sdk.emit_inputs(structures),
+        "_inputs.py": python_sdk.emit_inputs(taken),
         "outputs.py": python_sdk.emit_outputs(structures),
     }
     modules = {"Provider": "provider"}
@@ -39,11 +45,19 @@ def build_files() -> dict[str, str]:
         name = token.rpartition(":")[2]
         modules[name] = python_sdk.snake_case(name)
         files[f"{modules[name]}.py"] = python_sdk.emit_resource(name, token, resource)
-    inputs = [f"{name}{form}" for name in structures for form in python_sdk.FORMS]
-    types_by_module = {"_enums": list(enums), "_inputs": inputs}
-    files["__init__.py"] = python_sdk.emit_package(modules, types_by_module)
+    files["functions.py"] = python_sdk.emit_functions(schema["functions"])
+    others = {
+        "_enums": list(enums),
+        "_inputs": [f"{name}{form}" for name in taken for form in python_sdk.FORMS],
+        "functions": [
+            name
+            for token in schema["functions"]
+            for name in python_sdk.function_names(token.rpartition(":")[2])
+        ],
+    }
+    files["__init__.py"] = python_sdk.emit_package(modules, others)
     written = {f"generated/{name}": lines for name, lines in files.items()}
-    public, names = python_sdk.public_names(modules, types_by_module), class_names()
+    public, names = python_sdk.public_names(modules, others), class_names()
     written["appmesh/__init__.py"] = python_sdk.emit_aws_names(public, names)
     written["appmesh/outputs.py"] = python_sdk.emit_aws_outputs(list(structures), names)
     return {name: "\n".join(lines) for name, lines in written.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, Final, TypeAlias
 
 from pulumi_meshwright.aws_spelling import Form, Spelling, spellings_of
@@ -49,8 +50,9 @@ class Property:
 
 
 def snake_case(name: str) -> str:
-    """`http2Route` as `http2_route`."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+    """`http2Route` as `http2_route`; Python's own word `from` as `from_`."""
+    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+    return f"{snake}_" if iskeyword(snake) else snake
 
 
 def referred(schema: Json) -> str:
@@ -331,16 +333,32 @@ def _overloads(name: str, inputs: list[Property]) -> list[str]:
     for member in inputs:
         annotation = input_annotation(member.schema)
         lines.append(f"        {member.name}: Optional[{annotation}] = None,")
-    lines += ["    ) -> None:", f'        """Declare a {name}.', "", "        Args:"]
+    lines.append("    ) -> None:")
     described = [
         "resource_name: The resource's name in the program.",
         "opts: Options for how the engine treats it.",
-        *(f"{member.name}: {member.text.split(chr(10), 1)[0]}" for member in inputs),
+        *_described(inputs),
     ]
-    for text in described:
-        first, *rest = textwrap.wrap(text, WIDTH - 16, break_long_words=False)
-        lines += [f"            {first}", *(f"                {line}" for line in rest)]
-    return [*lines, '        """', "        ..."]
+    lines += _docstring_with_arguments(f"Declare a {name}.", described, "        ")
+    return [*lines, "        ..."]
+
+
+def _described(members: list[Property]) -> list[str]:
+    """Each argument with the first paragraph of its text."""
+    return [f"{member.name}: {member.text.split(chr(10), 1)[0]}" for member in members]
+
+
+def _docstring_with_arguments(text: str, arguments: list[str], indent: str) -> list[str]:
+    """The docstring of what is called, with what it takes."""
+    folded = [
+        line for paragraph in text.split("\n") for line in _fold(paragraph, WIDTH - len(indent) - 3)
+    ]
+    lines = [f'{indent}"""{folded[0]}', *(f"{indent}{line}" if line else "" for line in folded[1:])]
+    lines += ["", f"{indent}Args:"]
+    for argument in arguments:
+        first, *rest = textwrap.wrap(argument, WIDTH - len(indent) - 8, break_long_words=False)
+        lines += [f"{indent}    {first}", *(f"{indent}        {line}" for line in rest)]
+    return [*lines, f'{indent}"""']
 
 
 def _constructor(
@@ -387,34 +405,123 @@ def _get_method(name: str) -> list[str]:
     ]
 
 
-def public_names(modules: dict[str, str], types: dict[str, list[str]]) -> list[str]:
+def public_names(modules: dict[str, str], others: dict[str, list[str]]) -> list[str]:
     """The names in the package's own module, but for the module `outputs`; see `emit_package`."""
     resources = [f"{name}{form}" for name in modules for form in ("", "Args")]
-    return sorted([*resources, *(name for names in types.values() for name in names)])
+    return sorted([*resources, *(name for names in others.values() for name in names)])
 
 
 def _all(names: list[str]) -> list[str]:
     return ["__all__ = [", *(f'    "{name}",' for name in sorted(names)), "]"]
 
 
-def emit_package(modules: dict[str, str], types: dict[str, list[str]]) -> list[str]:
+def emit_functions(functions: dict[str, Json]) -> list[str]:
+    """The module of the functions, by their tokens: for each its result, and its two forms."""
+    lines = [
+        BANNER,
+        '"""The functions: each asks at once, and as `..._output` takes and gives outputs."""',
+        "",
+        "from typing import Any, Generator, Mapping, Optional, Sequence, Union",
+        "",
+        "import pulumi",
+        "",
+        "from pulumi_meshwright import package",
+        "from pulumi_meshwright.generated import outputs",
+        "",
+    ]
+    for token, schema in functions.items():
+        wire = token.rpartition(":")[2]
+        lines += _result_class(snake_case(wire), result_class(wire), schema)
+        lines += _function(snake_case(wire), token, schema, output=False)
+        lines += _function(snake_case(wire), token, schema, output=True)
+    return lines
+
+
+def result_class(wire: str) -> str:
+    """The class of a function's result: `getRoute` gives a `GetRouteResult`."""
+    return f"{wire[0].upper()}{wire[1:]}Result"
+
+
+def function_names(wire: str) -> list[str]:
+    """The public names of a function and its result."""
+    name, result = snake_case(wire), result_class(wire)
+    return [result, f"Awaitable{result}", name, f"{name}_output"]
+
+
+def _result_class(name: str, result: str, schema: Json) -> list[str]:
+    lines = ["", "@pulumi.output_type", f"class {result}:"]
+    lines += docstring(f"What `{name}` gives.", "    ")
+    lines.append("")
+    for member in properties(schema["outputs"]):
+        annotation = _optional(output_annotation(member.schema, "outputs."), member)
+        lines.append(f'    {member.name}: {annotation} = pulumi.property("{member.wire}")')
+        lines += docstring(member.text, "    ")
+        if member.wire == "spec":
+            spec = output_annotation(member.schema, "outputs.")
+            lines += ["", "    @property", f"    def specs(self) -> Sequence[{spec}]:"]
+            lines += docstring("`spec` as `pulumi_aws` has it, in a list of one.", "        ")
+            lines += ["        return [self.spec]", ""]
+    lines += ["", "", f"class Awaitable{result}({result}):"]
+    lines += docstring(f"What `{name}` gives, awaited or not.", "    ")
+    lines += ["", f"    def __await__(self) -> Generator[Any, None, {result}]:"]
+    return [*lines, "        yield from ()", f"        return {result}(**vars(self))", ""]
+
+
+def _function(name: str, token: str, schema: Json, *, output: bool) -> list[str]:
+    """A function in the form that asks at once, or in the one that takes and gives outputs."""
+    arguments = sorted(properties(schema["inputs"]), key=lambda item: item.name)
+    result = result_class(token.rpartition(":")[2])
+    lines = ["", f"def {name}{'_output' if output else ''}("]
+    for member in arguments:
+        # By position and without some, as with `pulumi_aws`; what is missing is told at run time.
+        annotation = output_annotation(member.schema)
+        annotation = (
+            f"pulumi.Input[Optional[{annotation}]]" if output else f"Optional[{annotation}]"
+        )
+        lines.append(f"    {member.name}: {annotation} = None,")
+    options = "pulumi.InvokeOptions"
+    if output:
+        options = f"Union[{options}, pulumi.InvokeOutputOptions]"
+    lines.append(f"    opts: Optional[{options}] = None,")
+    gives = f"pulumi.Output[{result}]" if output else f"Awaitable{result}"
+    lines.append(f") -> {gives}:")
+    lines += _docstring_with_arguments(
+        schema["description"],
+        [*_described(arguments), "opts: Options for how the engine asks."],
+        "    ",
+    )
+    lines.append(f"    return package.invoke{'_output' if output else ''}(")
+    lines.append(f'        "{token}",')
+    lines.append(f"        {result if output else f'Awaitable{result}'},")
+    given = ", ".join(f'"{member.wire}": {member.name}' for member in arguments)
+    lines.append(f"        {{{given}}},")
+    required = {member.wire: member.name for member in arguments if member.required}
+    lines += [f"        required={required!r},", "        opts=opts,", "    )", ""]
+    return lines
+
+
+def emit_package(modules: dict[str, str], others: dict[str, list[str]]) -> list[str]:
     """The package's own module: every public name, and the references.
 
     Args:
         modules: The module of each resource and of the provider, by class.
-        types: The names in `_enums` and `_inputs`.
+        others: The names in the other modules: the enums, the inputs and the functions.
     """
-    lines = [BANNER, '"""The Python SDK: resources, their arguments, outputs and enums."""', ""]
+    lines = [
+        BANNER,
+        '"""The Python SDK: resources, their arguments, outputs and enums, and functions."""',
+        "",
+    ]
     lines += [
         "from pulumi_meshwright import package",
         "from pulumi_meshwright.generated import outputs",
     ]
-    for module, names in types.items():
+    for module, names in others.items():
         lines.append(f"from pulumi_meshwright.generated.{module} import (")
         lines += [*(f"    {name}," for name in names), ")"]
     for name, module in modules.items():
         lines.append(f"from pulumi_meshwright.generated.{module} import {name}, {name}Args")
-    lines += ["", *_all(["outputs", *public_names(modules, types)]), ""]
+    lines += ["", *_all(["outputs", *public_names(modules, others)]), ""]
     lines.append("package.register_references(")
     lines.append("    {")
     for name in modules:

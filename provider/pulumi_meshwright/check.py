@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from botocore.model import Shape
 
+    from pulumi_meshwright.functions import Field, Function
     from pulumi_meshwright.model import Kind
 
 _INTEGERS = ("integer", "long")
@@ -138,12 +139,42 @@ class _Checker:
         if most is not None and size > most:
             self.fail(path, message.format("at most", most, shown))
 
-    def unknown(self, path: str, name: str, known: Iterable[str]) -> None:
+    def unknown(
+        self, path: str, name: str, known: Iterable[str], of: str = "a field of App Mesh"
+    ) -> None:
         """A field that the model does not have, with the one that was probably meant."""
         names = list(known)
         close = difflib.get_close_matches(name, names, n=1)
         remedy = f"did you mean '{close[0]}'?" if close else f"it takes {_list(names)}"
-        self.fail(path, f"is not a field of App Mesh; {remedy}")
+        self.fail(path, f"is not {of}; {remedy}")
+
+    def argument(self, expected: Field, value: PropertyValue) -> None:
+        """An argument of a function."""
+        if expected.shape is not None:
+            self.value(expected.shape, value, expected.name)
+        elif expected.type == "map":
+            self.strings(value, expected.name)
+        elif expected.type == "string":
+            if not isinstance(value.value, str):
+                self.fail(expected.name, f"must be a string, not {_show(value)}")
+        else:
+            number = plain(value)
+            wanted = int if expected.type == "integer" else int | float
+            if not isinstance(number, wanted) or isinstance(number, bool):
+                whole = "whole " if expected.type == "integer" else ""
+                self.fail(expected.name, f"must be a {whole}number, not {_show(value)}")
+            elif number < 0:
+                self.fail(expected.name, f"must be at least 0, is {number:g}")
+
+    def strings(self, value: PropertyValue, path: str) -> None:
+        """A map of strings."""
+        members = value.value
+        if not isinstance(members, Mapping):
+            self.fail(path, f"must be a map of strings, not {_show(value)}")
+            return
+        for key, member in members.items():
+            if not isinstance(member.value, str):
+                self.fail(f'{path}["{key}"]', f"must be a string, not {_show(member)}")
 
     def region(self, value: PropertyValue, expected: str | None) -> None:
         """The provider's own region, since a control plane has but one."""
@@ -199,6 +230,31 @@ def check_inputs(kind: Kind, inputs: Members, *, region: str | None = None) -> l
         checker.value(kind.spec, given["spec"], "spec")
     if "tags" in given:
         checker.tags(given["tags"], "tags")
+    if "region" in given:
+        checker.region(given["region"], region)
+    return sorted(checker.failures, key=lambda failure: failure.path)
+
+
+def check_arguments(
+    function: Function, arguments: Members, *, region: str | None = None
+) -> list[Failure]:
+    """Everything that is wrong with the arguments of a function.
+
+    Args:
+        function: The function.
+        arguments: What it was given.
+        region: The provider's region, where it is known.
+    """
+    checker = _Checker()
+    expected = {argument.name: argument for argument in function.arguments}
+    given = {name: value for name, value in arguments.items() if value.value is not None}
+    for name in given.keys() - expected.keys():
+        checker.unknown(name, name, expected, of=f"an argument of {function.name}")
+    for name, argument in expected.items():
+        if name in given:
+            checker.argument(argument, given[name])
+        elif argument.required:
+            checker.fail(name, "is required")
     if "region" in given:
         checker.region(given["region"], region)
     return sorted(checker.failures, key=lambda failure: failure.path)

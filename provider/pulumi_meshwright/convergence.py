@@ -34,7 +34,7 @@ class NotConvergedError(Exception):
     """Proxies don't have what was changed; in one line, with their names."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiter:
     """Who waits for a mesh.
 
@@ -58,9 +58,10 @@ class Convergence:
     """
 
     def __init__(self, read_status: ReadStatus, timeout: float) -> None:
-        self._read_status = read_status
+        self.read_status = read_status
         self._timeout = timeout
         self._waiting: dict[str, _Waiter] = {}
+        self._alone: list[_Waiter] = []
         self._cancelled = False
 
     async def wait(
@@ -70,6 +71,7 @@ class Convergence:
         *,
         without: str = "",
         timeout: float | None = None,
+        alone: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> Status | None:
         """Wait until all connected proxies of a mesh have acknowledged a revision.
@@ -79,6 +81,8 @@ class Convergence:
             revision: The revision; None stands for the one that the mesh has now.
             without: The ARN of a resource that was removed; its proxies have nothing to wait for.
             timeout: Seconds, where they are not those of the settings.
+            alone: Whether to wait to the end whatever else is waited for; for a caller who needs
+                the status.
             tell: Told once who is waited for, if anybody is.
 
         Returns:
@@ -88,23 +92,27 @@ class Convergence:
         Raises:
             NotConvergedError: Time ran out, a proxy has rejected it, or all waiting was ended.
         """
-        status = await self._read_status(mesh)
+        status = await self.read_status(mesh)
         if status is None:
             return None
         wanted = int(status["revision"]) if revision is None else revision
-        waiter = self._take_over(mesh, wanted)
+        waiter = _Waiter(wanted, wanted) if alone else self._take_over(mesh, wanted)
         if waiter is None:
             return None
+        if alone:
+            self._alone.append(waiter)
         try:
             return await self._watch(mesh, waiter, without, timeout, tell)
         finally:
-            if self._waiting.get(mesh) is waiter:
+            if alone:
+                self._alone.remove(waiter)
+            elif self._waiting.get(mesh) is waiter:
                 del self._waiting[mesh]
 
     def cancel(self) -> None:
         """End all waiting at once."""
         self._cancelled = True
-        for waiter in self._waiting.values():
+        for waiter in (*self._waiting.values(), *self._alone):
             waiter.let_go.set()
 
     def _take_over(self, mesh: str, revision: int) -> _Waiter | None:
@@ -129,7 +137,7 @@ class Convergence:
         patience = self._timeout if timeout is None else timeout
         deadline, pause, told = time.monotonic() + patience, _FIRST_PAUSE, tell is None
         while True:
-            status = await self._read_status(mesh)
+            status = await self.read_status(mesh)
             if status is None:
                 return None
             proxies = [each for each in status["proxies"] if each["resource"] != without]
@@ -140,16 +148,16 @@ class Convergence:
             missing = _missing(status, proxies, waiter.revision)
             if not missing:
                 return status
-            what = f"mesh '{mesh}': revision {waiter.revision} is missing at {missing}"
+            what = f"revision {waiter.revision} is missing at {missing}"
             if time.monotonic() >= deadline:
-                raise NotConvergedError(f"{what} after {patience:g} s")
+                raise NotConvergedError(f"mesh '{mesh}': after {patience:g} s, {what}")
             if not told and tell is not None:
                 told = True
-                tell(f"waiting for proxies: {what}")
+                tell(f"waiting for proxies: mesh '{mesh}': {what}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(waiter.let_go.wait(), pause)
             if self._cancelled:
-                raise NotConvergedError(f"cancelled while waiting: {what}")
+                raise NotConvergedError(f"cancelled while waiting: mesh '{mesh}': {what}")
             if waiter.let_go.is_set():
                 return None
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -169,12 +177,29 @@ def _name(proxy: Mapping[str, Any]) -> str:
     return f"{'/'.join(str(proxy['resource']).split('/')[2:])} ({proxy['peer']})"
 
 
+def _refused(proxy: Mapping[str, Any]) -> str:
+    """What a proxy has rejected and not made up for, in words; empty where nothing."""
+    rejected = _rejected_at(proxy)
+    return f", which has rejected revision {rejected}: {_reason(proxy)}" if rejected else ""
+
+
+def find_reached(status: Status) -> int:
+    """The latest revision that all connected proxies have acknowledged."""
+    if not status["proxies"]:
+        return int(status["revision"])
+    return min(int(each["acknowledged_revision"] or 0) for each in status["proxies"])
+
+
 def _missing(status: Status, proxies: list[Mapping[str, Any]], revision: int) -> str:
     """Who has not acknowledged a revision, in words; empty where everybody has."""
     if status["revision"] < revision:
         return f"the control plane itself, which is at {status['revision']}"
     if status.get("incomplete"):
         return f"proxies of other control planes, which are not known: {status['incomplete']}"
-    behind = [_name(each) for each in proxies if (each["acknowledged_revision"] or 0) < revision]
+    behind = [
+        _name(each) + _refused(each)
+        for each in proxies
+        if (each["acknowledged_revision"] or 0) < revision
+    ]
     more = f" and {len(behind) - _MOST_NAMED} more" if len(behind) > _MOST_NAMED else ""
     return ", ".join(behind[:_MOST_NAMED]) + more

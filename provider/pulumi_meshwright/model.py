@@ -71,6 +71,11 @@ class Kind:
         return f"{PACKAGE}:index:{self.name}"
 
     @property
+    def noun(self) -> str:
+        """The type's name in a text, for instance `virtual node`."""
+        return re.sub(r"(?<!^)([A-Z])", r" \1", self.name).lower()
+
+    @property
     def identity(self) -> tuple[str, ...]:
         """The inputs that say which resource it is; a change of one is a replacement."""
         owner = ("meshOwner",) if self.owned else ()

@@ -1,4 +1,4 @@
-"""What all generated resource classes share: their arguments, their version, and references.
+"""What all generated resources and functions share: arguments, their version, and references.
 
 A resource can be declared with an args object or with keywords; both end in the same properties.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import pulumi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+Result = TypeVar("Result")
 
 DISTRIBUTION: Final = "pulumi-meshwright"
 
@@ -81,6 +83,76 @@ def prepare(
 
 def _input_names(args_type: type[Any]) -> list[str]:
     return [name for name, value in vars(args_type).items() if isinstance(value, property)]
+
+
+def invoke(
+    token: str,
+    result_type: type[Result],
+    arguments: Mapping[str, Any],
+    *,
+    required: Mapping[str, str],
+    opts: pulumi.InvokeOptions | None,
+) -> Result:
+    """The result of a function, asked for at once.
+
+    Args:
+        token: The function's token.
+        result_type: The class of its result.
+        arguments: Its arguments by their names in Pulumi; None where it is left out.
+        required: The arguments that must be given, with their names in Python.
+        opts: Options for how the engine asks.
+
+    Raises:
+        TypeError: A required argument is missing.
+        RuntimeError: A preview can't know the result yet.
+        Exception: The function failed; the text says why.
+    """
+    _require(token, arguments, required)
+    options = pulumi.InvokeOptions.merge(pulumi.InvokeOptions(), opts)
+    options.version = options.version or package_version()
+    result = pulumi.runtime.invoke(token, arguments, opts=options, typ=result_type).value
+    if not _is_known(result):
+        name = token.rpartition(":")[2]
+        raise RuntimeError(f"{name}: a preview can't know this yet: use the function's output form")
+    return result
+
+
+def invoke_output(
+    token: str,
+    result_type: type[Result],
+    arguments: Mapping[str, Any],
+    *,
+    required: Mapping[str, str],
+    opts: pulumi.InvokeOptions | None,
+) -> pulumi.Output[Result]:
+    """The result of a function as an output, asked for when its arguments are known.
+
+    Args:
+        token: The function's token.
+        result_type: The class of its result.
+        arguments: Its arguments, or outputs of them.
+        required: The arguments that must be given, with their names in Python.
+        opts: Options for how the engine asks.
+
+    Raises:
+        TypeError: A required argument is missing.
+    """
+    _require(token, arguments, required)
+    options = pulumi.InvokeOutputOptions.merge(pulumi.InvokeOutputOptions(), opts)
+    options.version = options.version or package_version()
+    found = pulumi.runtime.invoke_output(token, arguments, opts=options, typ=result_type)
+    return found.apply(lambda result: result if _is_known(result) else cast("Any", pulumi.UNKNOWN))
+
+
+def _is_known(result: object) -> bool:
+    """Whether a function has answered: nothing is told by an empty result, as the engine does."""
+    return result is not None and any(value is not None for value in vars(result).values())
+
+
+def _require(token: str, arguments: Mapping[str, Any], required: Mapping[str, str]) -> None:
+    for wire, name in required.items():
+        if arguments[wire] is None:
+            raise TypeError(f"{token.rpartition(':')[2]}: '{name}' is required")
 
 
 class References(pulumi.runtime.ResourceModule, pulumi.runtime.ResourcePackage):

@@ -22,7 +22,7 @@ from pulumi.runtime import proto
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2_grpc, status_pb2
 
 from pulumi_meshwright.package import package_version
-from pulumi_meshwright.provider import MeshwrightProvider
+from pulumi_meshwright.provider import InvokeRequest, MeshwrightProvider
 from pulumi_meshwright.resources import NotArrivedError, ResourceError
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 _FAILED_PRECONDITION: Final = 9  # gRPC's number
+_SDK: Final[Any] = ProviderServicer  # whose methods' types are known in part only
 _PARENT_CHECK = 2.0  # seconds between two looks at whether the engine still lives
 
 
-def _in_one_line(name: str) -> Any:
-    """A method of the SDK's servicer that sends a `ResourceError` as it is.
+def _in_one_line(method: Any) -> Any:
+    """A method of the SDK's servicer, sending a `ResourceError` as it is.
 
     The SDK sends a traceback with every error; for anything else, a defect, that is right. A
     resource that was made although there is an error is sent along, for the engine's state.
     """
-    method = getattr(ProviderServicer, name)
 
     async def wrapper(self: MeshwrightServicer, request: Any, context: Any) -> Any:
         try:
@@ -48,11 +48,12 @@ def _in_one_line(name: str) -> Any:
             raise
         except Exception as error:
             # The SDK raises an Exception with the traceback in it while it handles the real one.
-            if not isinstance(error.__context__, ResourceError):
+            cause = error if isinstance(error, ResourceError) else error.__context__
+            if not isinstance(cause, ResourceError):
                 raise
-            message = str(error.__context__)
-            if isinstance(error.__context__, NotArrivedError):
-                details = _render_not_arrived(error.__context__)
+            message = str(cause)
+            if isinstance(cause, NotArrivedError):
+                details = _render_not_arrived(cause)
                 context.set_trailing_metadata((("grpc-status-details-bin", details),))
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
         raise AssertionError("abort raises")
@@ -85,14 +86,22 @@ class MeshwrightServicer(ProviderServicer):
         kind = proto.DiffResponse.DIFF_SOME if changed else proto.DiffResponse.DIFF_NONE
         return proto.DiffResponse(changes=kind)
 
-    Configure = _in_one_line("Configure")
-    Check = _in_one_line("Check")
-    Diff = _in_one_line("Diff")
-    Create = _in_one_line("Create")
-    Read = _in_one_line("Read")
-    Update = _in_one_line("Update")
-    Delete = _in_one_line("Delete")
-    Invoke = _in_one_line("Invoke")
+    @_in_one_line
+    async def Invoke(self, request: Any, context: Any) -> proto.InvokeResponse:  # noqa: N802
+        """As the SDK's, but the provider is told whether a preview asks."""
+        arguments = PropertyValue.unmarshal_map(request.args)
+        asked = InvokeRequest(request.tok, arguments, preview=request.preview)
+        answer = await self._provider.invoke(asked)
+        result: Any = {"return": PropertyValue.marshal_map(answer.return_value or {})}
+        return proto.InvokeResponse(**result)
+
+    Configure = _in_one_line(_SDK.Configure)
+    Check = _in_one_line(_SDK.Check)
+    Diff = _in_one_line(_SDK.Diff)
+    Create = _in_one_line(_SDK.Create)
+    Read = _in_one_line(_SDK.Read)
+    Update = _in_one_line(_SDK.Update)
+    Delete = _in_one_line(_SDK.Delete)
 
 
 class _Notices:

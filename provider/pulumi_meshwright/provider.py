@@ -3,6 +3,7 @@
 Check   check.py        is it right by the model?
 Diff    differences.py  does it mean something else than the state?
 Create, Read, Update, Delete, and what they will do   resources.py
+Invoke  invocations.py  the functions
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pulumi_meshwright.aws_spelling import normalize
 from pulumi_meshwright.check import Failure, check_inputs
 from pulumi_meshwright.convergence import Convergence, Status
 from pulumi_meshwright.differences import find_differences
+from pulumi_meshwright.invocations import Invocations
 from pulumi_meshwright.model import InvalidIdError, Kind, find_kind, kinds
 from pulumi_meshwright.resources import (
     STABLE_OUTPUTS,
@@ -31,10 +33,18 @@ from pulumi_meshwright.resources import (
 )
 from pulumi_meshwright.schema import build_schema
 from pulumi_meshwright.settings import SETTINGS, Settings, check_settings, parse_settings
-from pulumi_meshwright.values import plain_map
+from pulumi_meshwright.values import plain, plain_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+class InvokeRequest(engine.InvokeRequest):
+    """A call of a function, and whether a preview makes it, which the SDK's class leaves out."""
+
+    def __init__(self, tok: str, args: dict[str, PropertyValue], *, preview: bool) -> None:
+        super().__init__(tok, args)
+        self.preview = preview
 
 
 class MeshwrightProvider(engine.Provider):
@@ -58,6 +68,7 @@ class MeshwrightProvider(engine.Provider):
         self._settings = Settings()
         self._api: Api | None = None
         self._convergence = Convergence(self._read_status, self._settings.convergence_timeout)
+        self._changing: set[str] = set()  # the names of meshes that a preview has seen to change
 
     async def get_schema(self, request: engine.GetSchemaRequest) -> engine.GetSchemaResponse:
         """The package's schema as JSON."""
@@ -79,6 +90,7 @@ class MeshwrightProvider(engine.Provider):
             raise ResourceError(str(error)) from None
         self._api = Api(self._settings)
         self._convergence = Convergence(self._read_status, self._settings.convergence_timeout)
+        self._changing = set()
         self._api.warm_up()
         return engine.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
@@ -126,9 +138,11 @@ class MeshwrightProvider(engine.Provider):
         """Make the resource, or say what it will be."""
         kind = _kind(request.type)
         if request.preview:
-            known_id = kind.render_id(dict(plain_map(request.properties)))
+            self._note_change(request.properties)
             outputs = render_preview(kind, request.properties, self._settings.default_tags)
-            return engine.CreateResponse(known_id, outputs)
+            # Its id could be told; but by the lack of one the engine knows that functions which
+            # depend on the resource can't be called yet.
+            return engine.CreateResponse("", outputs)
         found = await self._resources(request.urn).create(kind, request.name, request.properties)
         return engine.CreateResponse(found.resource_id, found.outputs)
 
@@ -148,6 +162,7 @@ class MeshwrightProvider(engine.Provider):
         """Change the resource, or say what will become of it."""
         kind = _kind(request.type)
         if request.preview:
+            self._note_change(request.news)
             tags = self._settings.default_tags
             outputs = render_update_preview(kind, request.olds, request.news, tags)
             return engine.UpdateResponse(outputs)
@@ -160,11 +175,26 @@ class MeshwrightProvider(engine.Provider):
         kind = _kind(request.type)
         await self._resources(request.urn).delete(kind, request.properties)
 
+    async def invoke(self, request: engine.InvokeRequest) -> engine.InvokeResponse:
+        """Call a function."""
+        preview = isinstance(request, InvokeRequest) and request.preview
+        changing = frozenset(self._changing)
+        resources = self._resources("")
+        invocations = Invocations(resources, self._convergence, self._settings, changing)
+        result = await invocations.call(request.tok, request.args, preview=preview)
+        return engine.InvokeResponse(dict(result))
+
     async def cancel(self) -> None:
         """End all waiting for the control plane."""
         if self._api is not None:
             self._api.cancel()
         self._convergence.cancel()
+
+    def _note_change(self, properties: Properties) -> None:
+        """Take note, in a preview, of the mesh that a change of a resource will change."""
+        mesh = plain(properties.get("meshName", properties.get("name")))
+        if isinstance(mesh, str):
+            self._changing.add(mesh)
 
     def _tell(self, urn: str, message: str) -> None:
         if self._notify is not None:

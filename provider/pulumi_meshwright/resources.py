@@ -155,6 +155,28 @@ class Resources:
         tags, tags_all = await self._read_tags(data["metadata"]["arn"], state)
         return _found(kind, inputs | tags, data, tags_all)
 
+    async def describe(self, kind: Kind, identity: Mapping[str, Plain]) -> Found:
+        """A resource as the control plane has it, with all of its tags, whoever made it.
+
+        Args:
+            kind: Its type.
+            identity: Its name and its parents', and the mesh's owner where it is another account.
+
+        Raises:
+            ResourceError: It does not exist, or the API refuses to tell.
+        """
+        parameters = _identity(kind, identity)
+        if "meshOwner" in identity:  # the API has it in the question for a mesh too
+            parameters["meshOwner"] = identity["meshOwner"]
+        try:
+            data = _data(kind, await self._call(f"Describe{kind.name}", parameters))
+        except ApiError as error:
+            raise self._failed("get", kind, dict(identity), error) from None
+        tags = wrap(await self._list_tags(data["metadata"]["arn"]))
+        inputs = {name: wrap(value) for name, value in identity.items()}
+        inputs |= {"spec": wrap(cast("Plain", data.get("spec", {}))), "tags": tags}
+        return _found(kind, inputs, data, tags)
+
     async def update(self, kind: Kind, old: Properties, new: Properties) -> Found:
         """Bring an existing resource to its new inputs; `old` is its state.
 
@@ -246,6 +268,19 @@ class Resources:
         """
         if state and "tags" not in state and not self.default_tags:
             return {}, wrap({})
+        live = await self._list_tags(arn)
+        repeated = _tag_map(state.get("tags"))
+        own: dict[str, Plain] = {
+            key: value
+            for key, value in live.items()
+            if key in repeated or self.default_tags.get(key) != value
+        }
+        earlier = state.get("tags")
+        inputs = {"tags": wrap_like(own, earlier)} if own or earlier is not None else {}
+        return inputs, wrap_like(live, earlier)
+
+    async def _list_tags(self, arn: str) -> dict[str, Plain]:
+        """All tags of a resource."""
         live: dict[str, Plain] = {}
         parameters: dict[str, Any] = {"resourceArn": arn}
         while True:
@@ -258,15 +293,7 @@ class Resources:
             if not answer.get("nextToken"):
                 break
             parameters["nextToken"] = answer["nextToken"]
-        repeated = _tag_map(state.get("tags"))
-        own: dict[str, Plain] = {
-            key: value
-            for key, value in live.items()
-            if key in repeated or self.default_tags.get(key) != value
-        }
-        earlier = state.get("tags")
-        inputs = {"tags": wrap_like(own, earlier)} if own or earlier is not None else {}
-        return inputs, wrap_like(live, earlier)
+        return live
 
     async def _update_tags(self, arn: str, old: dict[str, Plain], new: dict[str, Plain]) -> None:
         gone = sorted(old.keys() - new.keys())

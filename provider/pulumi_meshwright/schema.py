@@ -19,6 +19,7 @@ from pulumi_meshwright.aws_spelling import (
     required_members,
     spellings_of,
 )
+from pulumi_meshwright.functions import functions
 from pulumi_meshwright.model import PACKAGE, kinds, service_model, shape
 from pulumi_meshwright.resources import OUTPUTS
 from pulumi_meshwright.settings import SETTINGS, Setting
@@ -26,6 +27,7 @@ from pulumi_meshwright.settings import SETTINGS, Setting
 if TYPE_CHECKING:
     from botocore.model import Shape
 
+    from pulumi_meshwright.functions import Field, Function
     from pulumi_meshwright.model import Kind
 
 Json: TypeAlias = dict[str, Any]
@@ -66,6 +68,7 @@ def build_schema(version: str) -> Json:
     """
     types: dict[str, Json] = {}
     resources = {kind.token: _resource(kind, types) for kind in kinds().values()}
+    asked = {token: _function(function, types) for token, function in functions().items()}
     settings = {setting.name: _setting(setting, types) for setting in SETTINGS}
     return {
         "name": PACKAGE,
@@ -87,6 +90,7 @@ def build_schema(version: str) -> Json:
         },
         "types": dict(sorted(types.items())),
         "resources": resources,
+        "functions": asked,
         "language": {
             "python": {
                 "packageName": "pulumi_meshwright",
@@ -116,11 +120,10 @@ def _setting(setting: Setting, types: dict[str, Json]) -> Json:
 def _resource(kind: Kind, types: dict[str, Json]) -> Json:
     """One resource: its inputs, and its outputs, which repeat the inputs."""
     request = cast("StructureShape", shape(f"Create{kind.name}Input"))
-    noun = re.sub(r"(?<!^)([A-Z])", r" \1", kind.name).lower()
     inputs: dict[str, Json] = {}
     for name in kind.identity:
         if name == "name":
-            inputs[name] = {"type": "string", "description": _NAME.format(noun=noun)}
+            inputs[name] = {"type": "string", "description": _NAME.format(noun=kind.noun)}
         else:
             text = render_text(request.members[name].documentation) + _PARENT
             inputs[name] = {"type": "string", "description": text}
@@ -131,12 +134,7 @@ def _resource(kind: Kind, types: dict[str, Json]) -> Json:
     inputs["region"] = {"type": "string", "description": _REGION}
     inputs["tags"] = {**_TAGS, "description": "Tags as a map of keys to values."}
     required = [*kind.parents, *(["spec"] if kind.spec_required else [])]
-    metadata = cast("StructureShape", shape("ResourceMetadata"))
-    outputs = dict(inputs)
-    outputs["region"] = {"type": "string", "description": "The region in its ARN."}
-    for name, member in OUTPUTS.items():
-        text = _OUTPUT_DOCS.get(name) or render_text(metadata.members[member].documentation)
-        outputs[name] = {"type": _SCALARS[metadata.members[member].type_name], "description": text}
+    outputs = inputs | _told_outputs()
     outputs["tagsAll"] = {**_TAGS, "description": _TAGS_ALL}
     operation = service_model().operation_model(f"Create{kind.name}")
     text = render_text(operation.documentation)
@@ -150,6 +148,54 @@ def _resource(kind: Kind, types: dict[str, Json]) -> Json:
         },
         "required": sorted({"name", "region", "tagsAll", *required, *OUTPUTS}),
     }
+
+
+def _told_outputs() -> dict[str, Json]:
+    """The outputs that only the control plane can tell."""
+    metadata = cast("StructureShape", shape("ResourceMetadata"))
+    outputs: dict[str, Json] = {
+        "region": {"type": "string", "description": "The region in its ARN."}
+    }
+    for name, member in OUTPUTS.items():
+        text = _OUTPUT_DOCS.get(name) or render_text(metadata.members[member].documentation)
+        outputs[name] = {"type": _SCALARS[metadata.members[member].type_name], "description": text}
+    return outputs
+
+
+def _function(function: Function, types: dict[str, Json]) -> Json:
+    """One function: its arguments, and its result."""
+    arguments, result = _object(function.arguments, types), _object(function.result, types)
+    if (kind := function.kind) is not None:
+        spec_text = f"The specification of the {kind.noun}."
+        result["properties"] |= {
+            **{name: arguments["properties"][name] for name in (*kind.parents, "name")},
+            **_told_outputs(),
+            "spec": _reference(kind.spec, types) | {"description": spec_text},
+            "tags": {**_TAGS, "description": "All of its tags."},
+        }
+        result["required"] = sorted(result["properties"])
+    return {"description": function.text, "inputs": arguments, "outputs": result}
+
+
+def _object(fields: tuple[Field, ...], types: dict[str, Json]) -> Json:
+    """An object with some fields."""
+    made: Json = {
+        "type": "object",
+        "properties": {field.name: _field(field, types) for field in fields},
+    }
+    if required := sorted(field.name for field in fields if field.required):
+        made["required"] = required
+    return made
+
+
+def _field(field: Field, types: dict[str, Json]) -> Json:
+    """An argument of a function, or a value of its result."""
+    documented = "" if field.shape is None else render_text(field.shape.documentation)
+    described = {"description": field.text or documented}
+    if isinstance(field.type, tuple):
+        types[f"{PACKAGE}:index:{field.item}"] = _object(field.type, types)
+        return {"type": "array", "items": {"$ref": _ref(field.item)}} | described
+    return (_TAGS if field.type == "map" else {"type": field.type}) | described
 
 
 def _reference(of: Shape, types: dict[str, Json]) -> Json:

@@ -90,6 +90,27 @@ class Colors:
         return answer["route"]
 
 
+def declare_gateway(mesh: meshwright.Mesh) -> None:
+    """Declare the two types that `Colors` has not."""
+    gateway = meshwright.VirtualGateway(
+        "edge",
+        mesh_name=mesh.name,
+        spec={"listeners": [{"port_mapping": {"port": 9080, "protocol": "http"}}]},
+    )
+    target: Any = {"virtual_service": {"virtual_service_name": "color.demo.local"}}
+    meshwright.GatewayRoute(
+        "paint",
+        mesh_name=mesh.name,
+        virtual_gateway_name=gateway.name,
+        spec={"http_route": {"match": {"prefix": "/"}, "action": {"target": target}}},
+    )
+
+
+def exported(result: automation.UpResult) -> dict[str, Any]:
+    """What a program has exported."""
+    return {name: output.value for name, output in result.outputs.items()}
+
+
 def changes(
     result: automation.UpResult | automation.RefreshResult | automation.DestroyResult,
 ) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_meshwright.convergence import Convergence, NotConvergedError
+from pulumi_meshwright.convergence import Convergence, NotConvergedError, find_reached
 
 
 def proxy(at: int | None, *, name: str = "front", rejected: int | None = None) -> dict[str, Any]:
@@ -141,13 +141,64 @@ def test_time_that_runs_out_is_an_error_with_the_names_of_the_missing() -> None:
     with pytest.raises(NotConvergedError) as caught:
         asyncio.run(Convergence(Mesh(2, *proxies).read, 0).wait("demo", 2))
 
-    assert "revision 2 is missing at virtualNode/node-0 (10.0.0.7:4100), " in str(caught.value)
-    assert str(caught.value).endswith(" and 2 more after 0 s")
+    told = str(caught.value)
+    assert "after 0 s, revision 2 is missing at virtualNode/node-0 (10.0.0.7:4100), " in told
+    assert told.endswith(" and 2 more")
 
 
 def test_a_control_plane_that_is_behind_is_waited_for_too() -> None:
     with pytest.raises(NotConvergedError, match="the control plane itself, which is at 2"):
         asyncio.run(Convergence(Mesh(2).read, 0).wait("demo", 3))
+
+
+def test_who_waits_alone_waits_to_the_end_whatever_else_is_waited_for() -> None:
+    async def scenario() -> tuple[bool, Any]:
+        mesh = Mesh(5, proxy(4))
+        convergence = Convergence(mesh.read, 600)
+        alone = asyncio.create_task(convergence.wait("demo", 5, alone=True))
+        newer = asyncio.create_task(convergence.wait("demo", 6))
+        await mesh.is_asked_again()
+        await mesh.is_asked_again()
+        early = alone.done()
+        mesh.status = {"revision": 6, "proxies": [proxy(6)]}
+        await newer
+        return early, await alone
+
+    assert asyncio.run(scenario()) == (False, {"revision": 6, "proxies": [proxy(6)]})
+
+
+def test_cancelling_ends_the_waiting_alone_too() -> None:
+    async def scenario() -> None:
+        mesh = Mesh(2, proxy(1))
+        convergence = Convergence(mesh.read, 600)
+        waiting = asyncio.create_task(convergence.wait("demo", 2, alone=True))
+        await mesh.is_asked_again()
+        convergence.cancel()
+        await waiting
+
+    with pytest.raises(NotConvergedError, match="cancelled while waiting: mesh 'demo'"):
+        asyncio.run(scenario())
+
+
+def test_a_rejection_of_something_earlier_is_told_of_who_is_missing() -> None:
+    mesh = Mesh(3, proxy(1, rejected=2))
+
+    with pytest.raises(NotConvergedError) as caught:
+        asyncio.run(Convergence(mesh.read, 0).wait("demo", 3))
+
+    assert str(caught.value) == (
+        "mesh 'demo': after 0 s, revision 3 is missing at virtualNode/front (10.0.0.7:4100), which "
+        "has rejected revision 2: no such thing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("proxies", "reached"), [([], 7), ([proxy(7), proxy(5)], 5), ([proxy(None), proxy(5)], 0)]
+)
+def test_what_all_have_reached_is_the_lowest_of_what_each_has(
+    proxies: list[dict[str, Any]], reached: int
+) -> None:
+    assert find_reached({"revision": 7, "proxies": proxies}) == reached
 
 
 def test_proxies_of_what_was_removed_have_nothing_to_wait_for() -> None:

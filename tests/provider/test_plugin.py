@@ -65,3 +65,4 @@ def test_the_cli_reads_the_whole_schema_from_it(tmp_path: Path) -> None:
     assert (told["name"], told["version"]) == (built["name"], built["version"])
     assert told["resources"].keys() == built["resources"].keys()
     assert told["types"].keys() == built["types"].keys()
+    assert told["functions"].keys() == built["functions"].keys()

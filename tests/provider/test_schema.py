@@ -14,6 +14,8 @@ from pulumi_meshwright.model import kinds, shape
 from pulumi_meshwright.schema import build_schema, render_text
 
 SCHEMA = build_schema("1.2.3")
+OWN_TYPES = {"ProviderDefaultTags", "ExplainRouteStep", "ExplainRouteTarget"}
+"""The types that are none of the model's."""
 
 
 def references(value: Any) -> set[str]:
@@ -56,7 +58,7 @@ def test_what_the_schema_has_beyond_the_model_is_how_aws_spells_it() -> None:
     beyond = {
         (name, member)
         for token, of in SCHEMA["types"].items()
-        if (name := token.rpartition(":")[2]) != "ProviderDefaultTags"
+        if (name := token.rpartition(":")[2]) not in OWN_TYPES
         for member in of.get("properties", {}).keys() - getattr(shape(name), "members", {}).keys()
     }
 
@@ -76,6 +78,35 @@ def test_every_resource_and_input_is_described() -> None:
     ]
 
     assert undescribed == []
+
+
+def test_every_function_argument_and_result_is_described() -> None:
+    undescribed = [
+        f"{token}.{name}"
+        for token, function in SCHEMA["functions"].items()
+        for part in (function["inputs"], function["outputs"])
+        for name, item in part["properties"].items()
+        if not item.get("description") or not function["description"]
+    ]
+
+    assert undescribed == []
+
+
+def test_there_is_a_function_to_get_each_type() -> None:
+    getters = {f"meshwright:index:get{name}" for name in kinds()}
+
+    assert SCHEMA["functions"].keys() - getters == {
+        "meshwright:index:explainRoute",
+        "meshwright:index:waitForConvergence",
+    }
+
+
+@pytest.mark.parametrize("name", kinds())
+def test_what_is_got_of_a_resource_has_the_names_of_its_outputs(name: str) -> None:
+    resource = SCHEMA["resources"][f"meshwright:index:{name}"]["properties"]
+    result = SCHEMA["functions"][f"meshwright:index:get{name}"]["outputs"]["properties"]
+
+    assert result.keys() - {"id"} == resource.keys() - {"tagsAll"} | {"meshOwner"}
 
 
 def test_descriptions_hold_no_html() -> None:

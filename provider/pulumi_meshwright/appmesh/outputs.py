@@ -15,6 +15,8 @@ from pulumi_meshwright.generated.outputs import (
     DnsServiceDiscovery as DnsServiceDiscovery,
     Duration as Duration,
     EgressFilter as EgressFilter,
+    ExplainRouteStep as ExplainRouteStep,
+    ExplainRouteTarget as ExplainRouteTarget,
     FileAccessLog as FileAccessLog,
     GatewayRouteHostnameMatch as GatewayRouteHostnameMatch,
     GatewayRouteHostnameRewrite as GatewayRouteHostnameRewrite,

@@ -372,6 +372,32 @@ class EgressFilter(dict[str, Any]):
 
 
 @pulumi.output_type
+class ExplainRouteStep(dict[str, Any]):
+    """The outputs of ExplainRouteStep."""
+
+    text: str = pulumi.property("text")
+    """What was decided."""
+    source: Optional[str] = pulumi.property("source")
+    """What decided it: a field of a resource, or a default."""
+
+
+@pulumi.output_type
+class ExplainRouteTarget(dict[str, Any]):
+    """The outputs of ExplainRouteTarget."""
+
+    virtual_node: str = pulumi.property("virtualNode")
+    """The virtual node's name."""
+    share: float = pulumi.property("share")
+    """How much of such requests it gets, between 0 and 1."""
+    port: int = pulumi.property("port")
+    """The port of its listener."""
+    protocol: str = pulumi.property("protocol")
+    """The protocol of its listener."""
+    tls: bool = pulumi.property("tls")
+    """Whether it is spoken to over TLS."""
+
+
+@pulumi.output_type
 class GatewayRouteHostnameMatch(dict[str, Any]):
     """The gateway route host name to be matched on."""
 

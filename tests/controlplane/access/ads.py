@@ -62,6 +62,7 @@ class Asking:
         held: Mapping[str, str] | None,
         *,
         delta: bool,
+        timeout: float,
     ) -> None:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
@@ -70,7 +71,7 @@ class Asking:
         more = {} if held is None else {"initial_resource_versions": held}
         self.send(kind(type_url=CLUSTER, node=base_pb2.Node(id=node_id), **more))
         requests = iter(self._requests.get, None)
-        self.responses = method(requests, timeout=TIMEOUT, metadata=metadata)
+        self.responses = method(requests, timeout=timeout, metadata=metadata)
 
     def send(self, request: Any) -> None:
         """Send another request; None ends the proxy's side."""
@@ -95,10 +96,12 @@ def asking(
     secure: bool = True,
     delta: bool = True,
     held: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT,
 ) -> Generator[Asking]:
     """Open a stream over TLS, with credentials if given, or without TLS.
 
-    `held` are the versions of clusters that a delta proxy has from an earlier stream.
+    `held` are the versions of clusters that a delta proxy has from an earlier stream; `timeout` is
+    for how many seconds the stream may last.
     """
     if secure:
         key, chain = pair or (None, None)
@@ -110,7 +113,7 @@ def asking(
     else:
         channel = grpc.insecure_channel(address)
     with channel:
-        stream = Asking(channel, node_id, metadata, held, delta=delta)
+        stream = Asking(channel, node_id, metadata, held, delta=delta, timeout=timeout)
         try:
             yield stream
         finally:

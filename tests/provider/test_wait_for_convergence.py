@@ -1,0 +1,164 @@
+"""Waiting for proxies, by the function `wait_for_convergence`, through the real engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pytest
+from pulumi import automation
+
+import pulumi_meshwright as meshwright
+from tests.provider.programs import errors, exported
+from tests.provider.proxies import connected_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_meshwright.control_plane import ControlPlane
+    from pytest_meshwright.pulumi_stack import PulumiStack
+
+MISSING = "is missing at virtualNode/front ("
+
+PATIENT = 120.0
+"""Seconds for what is expected to come."""
+
+
+class Waiting:
+    """A program that makes a virtual node's backend, and waits until its proxies have it.
+
+    Attributes:
+        timeout: For how many seconds it waits.
+        seen: What it was told.
+    """
+
+    def __init__(self) -> None:
+        self.timeout = PATIENT
+        self.seen: list[meshwright.WaitForConvergenceResult] = []
+
+    def __call__(self) -> None:
+        """Declare the resources, and wait."""
+        node = meshwright.VirtualNode(
+            "back",
+            mesh_name="demo",
+            spec={
+                "listeners": [{"port_mapping": {"port": 8080, "protocol": "http"}}],
+                "service_discovery": {"dns": {"hostname": "back.internal"}},
+            },
+        )
+        service = meshwright.VirtualService(
+            "back.local",
+            mesh_name="demo",
+            spec={"provider": {"virtual_node": {"virtual_node_name": node.name}}},
+        )
+        reached = meshwright.wait_for_convergence_output(
+            mesh_name="demo",
+            timeout=self.timeout,
+            opts=pulumi.InvokeOutputOptions(depends_on=[service]),
+        )
+        pulumi.export("proxies", reached.proxies)
+        pulumi.export("revision", reached.revision)
+
+
+@pytest.fixture
+def waiting(meshwright_control_plane: ControlPlane) -> Waiting:
+    """The program's knobs; the mesh `demo` is there, and a virtual node that is to call `back`."""
+    client: Any = meshwright_control_plane.client()
+    client.create_mesh(meshName="demo")
+    backends: Any = [{"virtualService": {"virtualServiceName": "back.local"}}]
+    client.create_virtual_node(
+        meshName="demo", virtualNodeName="front", spec={"backends": backends}
+    )
+    return Waiting()
+
+
+@pytest.fixture
+def stack(waiting: Waiting, make_stack: Callable[[Callable[[], None]], PulumiStack]) -> PulumiStack:
+    """A stack of it."""
+    return make_stack(waiting)
+
+
+def revision_of(control_plane: ControlPlane) -> int:
+    """The mesh's revision."""
+    return control_plane.status("demo").revision
+
+
+def test_where_no_proxy_is_connected_the_mesh_is_as_far_as_it_is(
+    stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    told = exported(stack.up())
+
+    assert told == {"proxies": 0, "revision": revision_of(meshwright_control_plane)}
+
+
+def test_a_proxy_that_acknowledges_late_is_waited_for(
+    stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    with connected_proxy(meshwright_control_plane) as proxy:
+        proxy.hold()
+        waited: list[str] = []
+
+        def watch(line: str) -> None:
+            if MISSING in line:
+                waited.append(line)
+                proxy.acknowledge()
+
+        told = exported(stack.up(on_output=watch))
+
+    assert waited
+    assert told == {"proxies": 1, "revision": revision_of(meshwright_control_plane)}
+
+
+def test_time_that_runs_out_is_an_error_that_names_the_proxies(
+    stack: PulumiStack, waiting: Waiting, meshwright_control_plane: ControlPlane
+) -> None:
+    waiting.timeout = 0.1
+    with connected_proxy(meshwright_control_plane) as proxy:
+        proxy.hold()
+        with pytest.raises(automation.CommandError) as caught:
+            stack.up()
+
+    told = errors(str(caught.value))[0]
+    assert "mesh 'demo': after 0.1 s, revision " in told
+    assert MISSING in told
+
+
+@pytest.mark.meshwright_allow("rejection", reason="the proxy is told to reject")
+def test_a_proxy_that_rejects_is_an_error_with_its_reason(
+    stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    with connected_proxy(meshwright_control_plane) as proxy:
+        proxy.reject("no, thanks")
+        with pytest.raises(automation.CommandError) as caught:
+            stack.up()
+
+    told = errors(str(caught.value))[0]
+    assert "mesh 'demo': rejected by virtualNode/front (" in told
+    assert told.endswith("): no, thanks")
+
+
+def test_a_preview_waits_for_nothing_and_tells_what_has_been_reached(
+    make_stack: Callable[[Callable[[], None]], PulumiStack],
+    waiting: Waiting,
+    meshwright_control_plane: ControlPlane,
+) -> None:
+    seen: list[Any] = []
+
+    def program() -> None:
+        reached = meshwright.wait_for_convergence("demo", revision=10**6, timeout=PATIENT)
+        seen.append((reached.proxies, reached.revision))
+
+    with connected_proxy(meshwright_control_plane):
+        make_stack(program).preview()
+
+    assert seen == [(1, revision_of(meshwright_control_plane))]
+
+
+def test_a_mesh_that_is_not_there_is_an_error_that_names_it(
+    make_stack: Callable[[Callable[[], None]], PulumiStack], meshwright_control_plane: ControlPlane
+) -> None:
+    with pytest.raises(automation.CommandError) as caught:
+        make_stack(lambda: pulumi.export("x", meshwright.wait_for_convergence("lost"))).up()
+
+    told = errors(str(caught.value))[0]
+    assert told.endswith(f"there is no mesh 'lost' at {meshwright_control_plane.url}")
