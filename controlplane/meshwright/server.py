@@ -121,8 +121,10 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(parts.catch_up)
         _spare_collections()
         api_socket = stack.enter_context(_listen(api_host, api_port, "--api"))
-        replica = settings.replica or _name_replica(api_socket)
-        publisher = Publisher(parts.meshes.store, parts.distribution, replica)
+        replica = settings.replica or f"{socket.gethostname()}:{api_socket.getsockname()[1]}"
+        address = f"{socket.gethostname()} {_address_of(api_socket)}"
+        publisher = Publisher(parts.meshes.store, parts.distribution, replica, address)
+        await asyncio.to_thread(publisher.retire_predecessor)
         others = OtherReplicas(parts.meshes.store, publisher.instance)
         statuses = Statuses(parts.meshes, parts.distribution, others, replica)
         api, xds = _build_api(settings, parts, statuses), _build_xds(settings, parts)
@@ -337,10 +339,6 @@ async def _listen_xds(
             remedy="lead its proxies to --xds, which takes certificates and tokens",
         )
     return await listen(settings.xds, "--xds")
-
-
-def _name_replica(api: socket.socket) -> str:
-    return f"{socket.gethostname()}:{api.getsockname()[1]}"
 
 
 def _address_of(listener: socket.socket) -> str:

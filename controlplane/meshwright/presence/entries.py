@@ -1,7 +1,8 @@
 """How the replicas' proxies lie in the store: heartbeats, and rows in parts.
 
     collection            name           holds
-    replicas              INSTANCE/PART  {"replica": NAME, "at": MOMENT, "meshes": [
+    replicas              INSTANCE/PART  {"replica": NAME, "address": ADDRESS, "at": MOMENT,
+                                          "meshes": [
                                            [OWNER, MESH, REVISION, EDITION, PROXIES], ...]}
     proxies/OWNER/MESH    INSTANCE/PART  [a row for each proxy: see `render_rows`, ...]
 
@@ -65,11 +66,13 @@ class Heartbeat:
 
     Attributes:
         replica: Its name.
+        address: Its machine and where on it its API is.
         at: When, by the store's clock.
         meshes: Those of which it has proxies.
     """
 
     replica: str
+    address: str
     at: float
     meshes: Mapping[MeshKey, Standing] = field(default_factory=dict[MeshKey, Standing])
 
@@ -101,7 +104,12 @@ def render_heartbeat(instance: str, heartbeat: Heartbeat) -> dict[str, str]:
     ]
     return {
         part_name(instance, number): _to_json(
-            {"replica": heartbeat.replica, "at": heartbeat.at, "meshes": part}
+            {
+                "replica": heartbeat.replica,
+                "address": heartbeat.address,
+                "at": heartbeat.at,
+                "meshes": part,
+            }
         )
         for number, part in enumerate(
             meshes[start : start + _MESHES_IN_BEAT]
@@ -123,6 +131,7 @@ def parse_heartbeats(entries: Mapping[str, str]) -> dict[str, Heartbeat]:
         }
         found[instance] = Heartbeat(
             replica=content["replica"],
+            address=content["address"],
             # Parts are written together; while that is under way, the older one counts.
             at=min(content["at"], before.at) if before else content["at"],
             meshes={**before.meshes, **meshes} if before else meshes,

@@ -13,7 +13,7 @@ import itertools
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -102,12 +102,16 @@ class Publisher:
         store: The store that the replicas share.
         distribution: Knows the proxies.
         replica: This replica's name.
+        address: Its machine and where on it its API is.
     """
 
-    def __init__(self, store: Store, distribution: Distribution, replica: str) -> None:
+    def __init__(
+        self, store: Store, distribution: Distribution, replica: str, address: str
+    ) -> None:
         self._store = store
         self._distribution = distribution
         self._replica = replica
+        self._address = address
         self.instance = secrets.token_hex(8)
         self._meshes: dict[MeshKey, _Parts] = {}
         self._editions = itertools.count(1)
@@ -118,6 +122,22 @@ class Publisher:
         self._news = asyncio.Event()
         self._closing = asyncio.Event()
         distribution.observe(self)
+
+    def retire_predecessor(self) -> None:
+        """Have nobody believe that whoever had this replica's address before is still there.
+
+        It was killed, else it would have the address, and its proxies come again. Should two have
+        one address nevertheless, since machines are called alike, then the other one is believed
+        again at its next heartbeat.
+
+        Raises:
+            StoreError: The store can't be used.
+        """
+        retired_at = self._store.now() - SILENCE_SECONDS - BEAT_SECONDS
+        for instance, heartbeat in parse_heartbeats(self._store.entries(REPLICAS)).items():
+            if heartbeat.address == self._address and heartbeat.at > retired_at:
+                old = replace(heartbeat, at=retired_at)
+                self._store.write_entries(REPLICAS, render_heartbeat(instance, old))
 
     # What it observes
 
@@ -230,7 +250,8 @@ class Publisher:
                 _sweep(self._store)
                 self._swept_at = now
             now = self._store.now()
-            beats = render_heartbeat(self.instance, Heartbeat(self._replica, now, standings))
+            heartbeat = Heartbeat(self._replica, self._address, now, standings)
+            beats = render_heartbeat(self.instance, heartbeat)
         gone = dict.fromkeys(self._beats - beats.keys())
         self._store.write_entries(REPLICAS, {**beats, **gone})
         self._beats = frozenset(beats)

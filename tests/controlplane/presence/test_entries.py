@@ -73,14 +73,14 @@ def test_a_part_of_the_largest_rows_fits_into_an_item():
 
 
 def test_a_heartbeat_comes_back_as_it_was():
-    beat = Heartbeat("machine:4580", 2000.5, {DEMO: Standing(7, 3, 12)})
+    beat = Heartbeat("machine:4580", "machine 0.0.0.0:4580", 2000.5, {DEMO: Standing(7, 3, 12)})
 
     assert parse_heartbeats(render_heartbeat("i1", beat)) == {"i1": beat}
 
 
 def test_a_heartbeat_of_very_many_meshes_is_several_items():
     meshes = {MeshKey("000000000000", f"{n:0255}"): Standing(7, n, 1) for n in range(1_000)}
-    beat = Heartbeat("machine:4580", 2000.5, meshes)
+    beat = Heartbeat("machine:4580", "machine 0.0.0.0:4580", 2000.5, meshes)
 
     entries = render_heartbeat("i1", beat)
     assert max(len(text.encode()) for text in entries.values()) < MAX_ITEM_BYTES
@@ -89,8 +89,8 @@ def test_a_heartbeat_of_very_many_meshes_is_several_items():
 
 def test_a_heartbeat_that_was_half_written_is_as_old_as_its_older_half():
     meshes = {MeshKey("000000000000", str(n)): Standing(7, n, 1) for n in range(400)}
-    old = render_heartbeat("i1", Heartbeat("machine:4580", 2000.0, meshes))
-    new = render_heartbeat("i1", Heartbeat("machine:4580", 2005.0, meshes))
+    old = render_heartbeat("i1", Heartbeat("machine:4580", "machine 0.0.0.0:4580", 2000.0, meshes))
+    new = render_heartbeat("i1", Heartbeat("machine:4580", "machine 0.0.0.0:4580", 2005.0, meshes))
 
     assert len(old) == 2
     assert parse_heartbeats({**old, "i1/0": new["i1/0"]})["i1"].at == 2000.0

@@ -83,7 +83,7 @@ class Scene:
     async def publishing(self) -> AsyncGenerator[None]:
         """Have the first replica publish what becomes of its proxies."""
         self.distribution = build_distribution(self.meshes)
-        publisher = Publisher(self.store, self.distribution, "first")
+        publisher = Publisher(self.store, self.distribution, "first", "machine:1")
         self.others = OtherReplicas(self.store, "second")
         task = asyncio.create_task(publisher.run())
         try:
@@ -255,7 +255,7 @@ def test_rows_that_are_the_same_as_before_are_not_read_again(scene: Scene):
 
 
 def test_a_replica_that_falls_silent_is_not_believed_any_more(scene: Scene):
-    heartbeat = Heartbeat("old", scene.store.time, {DEMO: Standing(1, 1, 1)})
+    heartbeat = Heartbeat("old", "machine:9", scene.store.time, {DEMO: Standing(1, 1, 1)})
     scene.store.write_entries(REPLICAS, render_heartbeat("killed", heartbeat))
     others = OtherReplicas(scene.store, "second")
 
@@ -265,10 +265,29 @@ def test_a_replica_that_falls_silent_is_not_believed_any_more(scene: Scene):
     assert others.count() == {}
 
 
+def test_a_replica_that_was_killed_is_not_believed_once_another_has_its_address(scene: Scene):
+    async def test() -> None:
+        for address in ("machine:1", "machine:2"):
+            beat = Heartbeat(address, address, scene.store.time, {DEMO: Standing(1, 1, 1)})
+            scene.store.write_entries(REPLICAS, render_heartbeat(address[-1], beat))
+        others = OtherReplicas(scene.store, "second")
+        assert others.count() == {DEMO: 2}
+
+        distribution = build_distribution(scene.meshes)
+        Publisher(scene.store, distribution, "again", "machine:1").retire_predecessor()
+        assert others.count() == {DEMO: 1}
+
+    run(test)
+
+
 def test_what_a_killed_replica_left_behind_is_removed_by_the_next(scene: Scene):
     async def test() -> None:
-        left = render_heartbeat("killed", Heartbeat("old", 1.0, {DEMO: Standing(1, 1, 1)}))
-        fresh = render_heartbeat("alive", Heartbeat("new", 999.0, {DEMO: Standing(1, 1, 1)}))
+        left = render_heartbeat(
+            "killed", Heartbeat("old", "machine:9", 1.0, {DEMO: Standing(1, 1, 1)})
+        )
+        fresh = render_heartbeat(
+            "alive", Heartbeat("new", "machine:8", 999.0, {DEMO: Standing(1, 1, 1)})
+        )
         scene.store.write_entries(REPLICAS, {**left, **fresh})
         scene.store.write_entries(PROXIES, {"killed/0": "[]", "alive/0": "[]"})
         async with scene.publishing():

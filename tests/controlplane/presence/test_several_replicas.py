@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import pytest
@@ -17,8 +17,11 @@ from meshwright.cli import app
 from meshwright.presence.entries import REPLICAS
 from meshwright.store import open_store
 from meshwright.xds.resources import LISTENER
+from pytest_meshwright.addresses import AddressBlock
+from pytest_meshwright.processes import ProcessGroup
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.access.ads import asking, tls_flags
+from tests.controlplane.meshes import node_spec
 from tests.controlplane.presence.cluster import (
     TIMEOUT,
     StartCluster,
@@ -28,6 +31,7 @@ from tests.controlplane.presence.cluster import (
 )
 from tests.controlplane.presence.reconnecting import ReconnectingProxy
 from tests.controlplane.replicas import Replica
+from tests.controlplane.restarting import restartable
 
 
 class Outcome(NamedTuple):
@@ -160,6 +164,29 @@ def test_the_proxies_of_a_killed_replica_move_to_others_and_are_sent_nothing_aga
     await_status(first, lambda status: have_revision(status, revision, 6))
     ports = Counter(port_of(each) for each in proxies)
     assert ports == {"9090": 3, "8080": 3}
+
+
+def test_a_killed_control_plane_that_is_back_does_not_show_proxies_of_before(
+    tmp_path: Path,
+) -> None:
+    with ExitStack() as stack:
+        block, group = stack.enter_context(AddressBlock()), stack.enter_context(ProcessGroup())
+        control_plane = stack.enter_context(restartable(tmp_path, group, block))
+        client: Any = control_plane.client()
+        stack.callback(client.close)
+        client.create_mesh(meshName="demo")
+        client.create_virtual_node(meshName="demo", virtualNodeName="front", spec=node_spec("f"))
+        proxy = ReconnectingProxy(str(control_plane.xds), "mesh/demo/virtualNode/front")
+        stack.enter_context(proxy)
+        [before] = control_plane.wait_acknowledged("demo", proxies=1, timeout=TIMEOUT).proxies
+        with closing(open_store(f"sqlite:///{control_plane.store}")) as store:
+            wait_until(lambda: store.entries(REPLICAS), what="it to be told", timeout=TIMEOUT)
+
+        control_plane.kill()
+        control_plane.start()
+
+        [after] = control_plane.wait_acknowledged("demo", proxies=1, timeout=TIMEOUT).proxies
+        assert after.connected_at > before.connected_at
 
 
 def test_the_proxies_of_a_stopped_replica_are_not_shown_any_more(
