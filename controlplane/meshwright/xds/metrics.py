@@ -6,7 +6,7 @@ No metric has the name of a mesh or a proxy, so that whoever may scrape learns o
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -117,6 +117,11 @@ class Metrics:
             buckets=_BYTES,
             registry=self._registry,
         )
+        self._queued = Gauge(
+            "meshwright_queued_bytes",
+            "Bytes that are held for proxies which have not taken them yet.",
+            registry=self._registry,
+        )
         self._pushed: dict[str, tuple[_Tally, _Tally]] = {}
         self._rejections = Counter(
             "meshwright_rejections",
@@ -128,6 +133,10 @@ class Metrics:
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def watch_queue(self, count_bytes: Callable[[], int]) -> None:
+        """Have what waits for proxies counted whenever it is asked for."""
+        self._queued.set_function(count_bytes)
 
     def connected(self, kind: str) -> None:
         """A stream of a kind of resource has begun."""

@@ -58,6 +58,7 @@ class XdsServer:
         self._wakening = Wakening()
         self._exchanges: set[Exchange] = set()
         self._server = CallServer(self._accept, upkeep)
+        distribution.metrics.watch_queue(self._server.count_queued_bytes)
 
     async def listen(
         self, listener: socket.socket, context: Callable[[], ssl.SSLContext] | None = None

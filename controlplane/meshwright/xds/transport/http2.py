@@ -116,6 +116,11 @@ class Http2Stream:
         """Whether something waits for the peer to take it."""
         return bool(self._waiting) or self._connection.is_paused
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the peer to give it room."""
+        return sum(map(len, self._waiting))
+
     def send_headers(self, headers: Sequence[tuple[str, str]]) -> None:
         """Send a response's headers."""
         block = encode_headers(headers)
@@ -257,6 +262,11 @@ class Http2Connection:
     def streams(self) -> int:
         """How many streams are open."""
         return len(self._streams)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits for the peer to give its streams room."""
+        return sum(stream.waiting_bytes for stream in self._streams.values())
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""

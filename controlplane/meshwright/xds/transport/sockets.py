@@ -98,6 +98,10 @@ class CallServer:
         )
         self._servers.append(server)
 
+    def count_queued_bytes(self) -> int:
+        """How many bytes have been written and not been taken by the peers' sockets and streams."""
+        return sum(connection.queued_bytes for connection in list(self.connections))
+
     def refuse_more(self) -> None:
         """Take no more connections, and no more calls on those that there are."""
         for server in self._servers:
@@ -132,6 +136,13 @@ class Connection(asyncio.Protocol):
         self._was_idle = False
         self._watching: asyncio.TimerHandle | None = None
         self._ageing: asyncio.TimerHandle | None = None
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes have been written that the peer has not taken."""
+        if self._http2 is None or self._transport is None:
+            return 0
+        return self._http2.waiting_bytes + self._transport.get_write_buffer_size()
 
     # What asyncio tells
 
