@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import structlog
 
 LINES: Final = "lines"
-"""The key of an event's lines, where it has several: what each of them says besides the rest.
+"""The key of an event's lines, where it has several: what each says besides or instead.
 
 Making an event costs more than writing it down, and some happen to a thousand proxies at once.
 """

@@ -24,12 +24,12 @@ from meshwright.model.resources import Kind, MeshKey, ResourceKey
 from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.proxy_status import Observer, ProxyStatus
-from meshwright.xds.push_log import PushLog
 from meshwright.xds.records import ProxyRecord, ProxyRecords
 from meshwright.xds.refusals import Refusals
 from meshwright.xds.resources import Snapshot
 from meshwright.xds.snapshots import Snapshots
 from meshwright.xds.stream import Dialect, ProxyStream, Rejection
+from meshwright.xds.turn_log import TurnLog
 from meshwright.xds.wire import Node, Request
 
 _log = structlog.get_logger("meshwright.xds")
@@ -96,6 +96,8 @@ class Distribution:
         outside: What proxies need from outside their mesh.
         pace: How bursts of changes are merged.
         clock: Seconds since the epoch.
+        remembered_seconds: How long what a proxy's configuration was put together from outlives
+            its last stream, for those who reconnect, which may be all at once.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Distribution:
         outside: LiveOutside,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
+        remembered_seconds: float = 60.0,
     ) -> None:
         self._meshes = meshes
         self._outside = outside
@@ -122,8 +125,10 @@ class Distribution:
         self._first_at = 0.0
         self._waiting = 0
         self.metrics = Metrics()
-        self.pushes = PushLog()
+        self.log = TurnLog()
         self._timer: asyncio.TimerHandle | None = None
+        self._remembered_seconds = remembered_seconds
+        self._forgetting: asyncio.TimerHandle | None = None
         self._noted_at: dict[MeshKey, float] = {}
         self._observers: list[Observer] = []
         meshes.watch(self.note)
@@ -278,7 +283,7 @@ class Distribution:
         self.metrics.connected(proxy.key.kind.value)
         for observer in self._observers:
             observer.arrived(connection)
-        _log.info("proxy_connected", node_id=node.id, resource=resource.arn, peer=peer)
+        self.log.note("proxy_connected", node_id=node.id, resource=resource.arn, peer=peer)
         return connection
 
     def refuse(self, key: ResourceKey, node_id: str, peer: str, reason: str) -> None:
@@ -297,18 +302,30 @@ class Distribution:
         self._records.leave(connection.proxy, connection.record)
         if not connection.record.streams:
             self._snapshots.get(key, {}).pop(connection.proxy, None)
-            self._builder.forget(connection.proxy)
+            self._builder.leave(connection.proxy, self._loop.time())
+            if self._forgetting is None:
+                self._forgetting = self._loop.call_later(
+                    self._remembered_seconds, self._forget_left
+                )
         if not connections:
             del self._connections[key]
             # Changes are followed only for those who are connected.
             self._snapshots.pop(key, None)
             self._outside.need(key, ())
-        _log.info(
+        self.log.note(
             "proxy_disconnected",
             node_id=connection.node.id,
             resource=connection.arn,
             peer=connection.peer,
         )
+
+    def _forget_later(self) -> None:
+        self._forgetting = self._loop.call_later(self._remembered_seconds, self._forget_left)
+
+    def _forget_left(self) -> None:
+        self._forgetting = None
+        if self._builder.forget(self._loop.time() - self._remembered_seconds):
+            self._forget_later()
 
     def receive(self, connection: Connection, request: Request) -> None:
         """Take a request of a stream."""

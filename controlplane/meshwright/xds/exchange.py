@@ -246,7 +246,7 @@ class Exchange:
         responses = connection.stream.next_responses()
         for response in responses:
             self._call.send(response.data)
-            self._distribution.pushes.note(
+            self._distribution.log.note_push(
                 connection.arn,
                 response.type_url,
                 connection.stream.target.revision,

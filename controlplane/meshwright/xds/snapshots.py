@@ -24,6 +24,9 @@ from meshwright.xds.resources import (
 _NO_SNAPSHOT: Final = Snapshot(0, {})
 _NO_ENDPOINTS: Final[Resources] = {}
 
+_LEFT_KEPT: Final = 5_000
+"""For how many proxies that are gone something is remembered, however short that is."""
+
 
 @dataclass(frozen=True, slots=True)
 class _LookedUp:
@@ -47,6 +50,7 @@ class Snapshots:
         self._outside = outside
         self._translator = Translator()
         self._last: dict[Proxy, Snapshot] = {}
+        self._left: dict[Proxy, float] = {}
         self._looked_up: WeakKeyDictionary[Lookup, _LookedUp] = WeakKeyDictionary()
 
     def build(self, graph: Graph, proxy: Proxy) -> Snapshot:
@@ -55,6 +59,7 @@ class Snapshots:
         Raises:
             KeyError: The mesh has no such virtual node or virtual gateway.
         """
+        self._left.pop(proxy, None)
         resources = self._translator.translate(graph, proxy)
         self._outside.need(proxy.key, resources.lookups)
         endpoints, secrets = _NO_ENDPOINTS, resources.secrets
@@ -77,8 +82,32 @@ class Snapshots:
         )
         return snapshot
 
-    def forget(self, proxy: Proxy) -> None:
-        """Drop what is remembered for a proxy that is gone."""
+    def leave(self, proxy: Proxy, now: float) -> None:
+        """Take note that a proxy is gone. What is remembered for it is kept until it is forgotten.
+
+        Args:
+            proxy: The proxy.
+            now: A clock's seconds.
+        """
+        self._left[proxy] = now
+        if len(self._left) > _LEFT_KEPT:
+            self._forget(next(iter(self._left)))
+
+    def forget(self, before: float) -> bool:
+        """Drop what is remembered for those who have been gone since a time.
+
+        Returns:
+            Whether there are others who are gone.
+        """
+        while self._left:
+            proxy, since = next(iter(self._left.items()))
+            if since > before:
+                return True
+            self._forget(proxy)
+        return False
+
+    def _forget(self, proxy: Proxy) -> None:
+        del self._left[proxy]
         self._last.pop(proxy, None)
         self._translator.forget(proxy)
 

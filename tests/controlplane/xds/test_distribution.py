@@ -103,10 +103,15 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def build_distribution(
-    meshes: Meshes, pace: Pace | None = None, outside: LiveOutside | None = None
+    meshes: Meshes,
+    pace: Pace | None = None,
+    outside: LiveOutside | None = None,
+    *,
+    remembered_seconds: float = 60.0,
 ) -> Distribution:
     """A distribution of meshes that, unless told otherwise, need nothing from outside."""
-    return Distribution(meshes, outside or LiveOutside(CloudMap(nobody), Credentials({})), pace)
+    outside = outside or LiveOutside(CloudMap(nobody), Credentials({}))
+    return Distribution(meshes, outside, pace, remembered_seconds=remembered_seconds)
 
 
 def nobody(service: CloudMapService) -> list[Instance]:
@@ -135,12 +140,12 @@ def test_a_change_reaches_those_who_see_it_and_nobody_else(meshes: Meshes):
 
 def test_of_a_proxy_that_left_no_configuration_is_remembered(meshes: Meshes):
     async def test() -> None:
-        distribution = build_distribution(meshes)
+        distribution = build_distribution(meshes, remembered_seconds=0.01)
         front, blue = Client(distribution, "front"), Client(distribution, "blue")
 
         distribution.disconnect(front.connection)
 
-        assert list(distribution._builder._last) == [blue.connection.proxy]
+        await until(lambda: list(distribution._builder._last) == [blue.connection.proxy])
 
     run(test)
 

@@ -112,9 +112,32 @@ def test_what_is_not_known_yet_will_come(snapshots: Snapshots, outside: FakeOuts
 
 def test_of_a_forgotten_proxy_nothing_is_remembered(snapshots: Snapshots):
     snapshots.build(mesh(), FRONT)
+    snapshots.leave(FRONT, now=10.0)
 
-    snapshots.forget(FRONT)
+    is_more = snapshots.forget(before=20.0)
     gc.collect()
 
+    assert not is_more
     assert (snapshots._last, dict(snapshots._looked_up)) == ({}, {})
     assert snapshots._translator._meshes == {}
+
+
+def test_a_proxy_that_comes_back_soon_gets_the_very_same(snapshots: Snapshots):
+    before = snapshots.build(mesh(), FRONT)
+    snapshots.leave(FRONT, now=10.0)
+    snapshots.forget(before=9.0)
+
+    after = snapshots.build(mesh(), FRONT)
+
+    assert not list(after.find_changed(before))
+
+
+def test_a_proxy_that_came_back_is_not_forgotten(snapshots: Snapshots):
+    snapshots.build(mesh(), FRONT)
+    snapshots.leave(FRONT, now=10.0)
+    before = snapshots.build(mesh(), FRONT)
+    snapshots.forget(before=20.0)
+
+    after = snapshots.build(mesh(), FRONT)
+
+    assert not list(after.find_changed(before))

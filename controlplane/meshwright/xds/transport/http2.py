@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from hpack import Decoder, Encoder
@@ -211,7 +212,8 @@ class Http2Connection:
         self._reset_by_us: deque[int] = deque(maxlen=_REMEMBERED_RESETS)
         self._resets_by_peer = 0
         self._head: _Head | None = None
-        self._decoder = Decoder(max_header_list_size=_MAX_HEAD_BYTES)
+        self._first_head: bytes | None = None
+        self._decoder: Decoder | None = None
         self._initial_window = DEFAULT_WINDOW
         self._unacknowledged = 0
         self.window = DEFAULT_WINDOW
@@ -449,17 +451,13 @@ class Http2Connection:
         head, self._head = self._head, None
         assert head is not None
         try:
-            decoded = self._decoder.decode(bytes(head.block), raw=True)
+            headers = self._decode(bytes(head.block))
         except OversizedHeaderListError:
             raise ConnectionFaultError(
                 ErrorCode.ENHANCE_YOUR_CALM, f"headers of more than {_MAX_HEAD_BYTES} bytes"
             ) from None
         except (HPACKError, ValueError, IndexError) as error:
             raise ConnectionFaultError(ErrorCode.COMPRESSION_ERROR, str(error)) from None
-        headers = [
-            (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
-            for name, value in decoded
-        ]
         stream = self._streams.get(head.stream_id)
         if stream is not None:
             self._take_trailers(stream, head, headers)
@@ -467,6 +465,20 @@ class Http2Connection:
             self._begin(head, headers)
         elif head.stream_id not in self._reset_by_us:
             raise ConnectionFaultError(ErrorCode.STREAM_CLOSED, "headers on a closed stream")
+
+    def _decode(self, block: bytes) -> Headers:
+        """The headers in a block.
+
+        A proxy's connection has one call and so one block, the same as the last time and often as
+        those of others: it is the second block that needs to know what the first has left behind.
+        """
+        if self._first_head is None:
+            self._first_head = block
+            return _decode_first(block)
+        if self._decoder is None:
+            self._decoder = Decoder(max_header_list_size=_MAX_HEAD_BYTES)
+            _read_block(self._decoder, self._first_head)
+        return _read_block(self._decoder, block)
 
     def _take_trailers(self, stream: Http2Stream, head: _Head, headers: Headers) -> None:
         if stream.ended_by_peer:
@@ -597,6 +609,19 @@ def _check_priority(stream_id: int, content: bytes) -> None:
         raise StreamFaultError(ErrorCode.FRAME_SIZE_ERROR, stream_id, "PRIORITY of a wrong size")
     if int.from_bytes(content[:4], "big") & MAX_WINDOW == stream_id:
         raise StreamFaultError(ErrorCode.PROTOCOL_ERROR, stream_id, "depends on itself")
+
+
+@lru_cache(maxsize=1024)
+def _decode_first(block: bytes) -> Headers:
+    """The headers in a connection's first block."""
+    return _read_block(Decoder(max_header_list_size=_MAX_HEAD_BYTES), block)
+
+
+def _read_block(decoder: Decoder, block: bytes) -> Headers:
+    return tuple(
+        (bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+        for name, value in decoder.decode(block, raw=True)
+    )
 
 
 _ENCODER: Final = Encoder()

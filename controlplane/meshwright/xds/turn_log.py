@@ -1,10 +1,15 @@
-"""The log's lines about what was sent: one for all proxies that were sent the same together."""
+"""The log's lines about streams and what is sent on them, written once for each turn of the loop.
+
+Proxies come, go and are sent something by the thousand, and a line of its own for each would cost
+more than sending does. So lines are collected; what several were sent together makes one.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import structlog
@@ -32,6 +37,7 @@ class _Push:
         """Its lines in the log."""
         for start in range(0, len(self.peers), _PEERS_IN_A_LINE):
             yield {
+                "event": "push",
                 "resource": self.arn,
                 "type": short_type(self.type_url),
                 "sent": {each.name: each.version for each in self.update.changed},
@@ -41,14 +47,24 @@ class _Push:
             }
 
 
-class PushLog:
-    """Collects what is sent in one turn of the event loop, and writes it down after that."""
+class TurnLog:
+    """Collects lines in one turn of the event loop, and writes them down after that, in order."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._lines: list[Mapping[str, Any] | _Push] = []
         self._pushes: dict[tuple[object, ...], _Push] = {}
 
-    def note(self, arn: str, type_url: str, revision: int, update: Update, peer: str) -> None:
+    def note(self, event: str, **told: Any) -> None:
+        """Take note of an event.
+
+        Args:
+            event: Its name.
+            told: What there is to say of it.
+        """
+        self._add({"event": event, **told})
+
+    def note_push(self, arn: str, type_url: str, revision: int, update: Update, peer: str) -> None:
         """Take note that a proxy was sent something.
 
         Args:
@@ -58,15 +74,21 @@ class PushLog:
             update: What was sent.
             peer: Where the proxy is.
         """
-        if not self._pushes:
-            self._loop.call_soon(self._write)
         # Proxies of one virtual node share the very resources, so that identity tells them apart.
         same = (arn, type_url, revision, update.removed, *map(id, update.changed))
         push = self._pushes.get(same)
         if push is None:
             push = self._pushes[same] = _Push(arn, type_url, revision, update)
+            self._add(push)
         push.peers.append(peer)
 
+    def _add(self, line: Mapping[str, Any] | _Push) -> None:
+        if not self._lines:
+            self._loop.call_soon(self._write)
+        self._lines.append(line)
+
     def _write(self) -> None:
-        pushes, self._pushes = self._pushes, {}
-        _log.info("push", **{LINES: [line for push in pushes.values() for line in push.render()]})
+        lines, self._lines = self._lines, []
+        self._pushes.clear()
+        rendered = (line.render() if isinstance(line, _Push) else (line,) for line in lines)
+        _log.info("streams", **{LINES: list(chain.from_iterable(rendered))})
