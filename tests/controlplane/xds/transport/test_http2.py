@@ -12,6 +12,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
+from hpack import Encoder
 
 from meshwright.xds.transport.frames import (
     ACK,
@@ -251,6 +252,26 @@ def test_a_client_that_goes_away_from_a_stream_has_it_lost(served: Served):
     served.exchange()
 
     assert served.heard[0].told == ["lose"]
+
+
+def test_later_headers_may_refer_to_the_first_ones(served: Served):
+    first, _, third = (served.open() for _ in range(3))  # whose headers h2 sends as indexes
+
+    assert first != third
+    assert served.heard[2].request.headers == served.heard[0].request.headers
+
+
+def test_what_the_same_head_means_depends_on_the_connection(served: Served):
+    served.open()
+    indexed = Encoder()
+    indexed.encode(REQUEST)
+    connection, written, heard = greeted()
+
+    # Without the headers before, to which it refers.
+    connection.receive(render_frame(FrameType.HEADERS, END_HEADERS, 1, indexed.encode(REQUEST)))
+
+    assert heard == []
+    assert find_frames(b"".join(written))[0][0] == FrameType.GOAWAY
 
 
 def test_a_lost_connection_loses_its_streams(served: Served):
