@@ -199,9 +199,8 @@ class Operations:
             resource = change.resource or graph.resources[key]
             status = "DELETED" if change.resource is None else "ACTIVE"
             body = _render(operation, {kind.value: _render_data(resource, status)})
-            if change.resource is not None and resource is graph.resources.get(key):
-                return Decision(body)
-            return Decision(body, [change], replace(token, body=body) if token else None)
+            changes = [] if resource is change.resource is graph.resources.get(key) else [change]
+            return Decision(body, changes, replace(token, body=body) if token else None)
 
         written = self._writer.write(self._author, operation, key.mesh, decide)
         return Answer(written.result, key.mesh.name, written.revision)

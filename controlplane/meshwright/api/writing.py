@@ -103,7 +103,10 @@ class Writer:
                 now = self._clock()
                 decision = decide(graph, now)
                 if not decision.changes:
-                    self.spend(author)
+                    try:
+                        self._settle(author, decision)
+                    except RevisionConflictError:
+                        continue
                     return Written(decision.result, graph.head.revision)
                 recording = (
                     self._audit.recording(author, operation, graph, decision.changes, now)
@@ -126,6 +129,13 @@ class Writer:
             "ServiceUnavailableException",
             f"mesh {mesh.name!r} is being changed by too many others at once; try again",
         )
+
+    def _settle(self, author: Author, decision: Decision[Any]) -> None:
+        """Keep what is left of a decision that changes nothing."""
+        if decision.answer is not None:
+            self.meshes.store.keep_answer(decision.answer, author.signature)
+        else:
+            self.spend(author)
 
     def spend(self, author: Author) -> None:
         """Spend the signature of a request that comes to no commit.

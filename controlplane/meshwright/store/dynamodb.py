@@ -260,7 +260,7 @@ class DynamoDbStore:
             try:
                 self._table.write_together(writes)
             except CancelledError as error:
-                self._explain(error, head, list(conditional))
+                self._explain(error, list(conditional), head)
                 continue
             return head
         raise RevisionConflictError(f"mesh {mesh.name!r} is being changed by others")
@@ -326,21 +326,22 @@ class DynamoDbStore:
             }
         }
 
-    def _explain(self, error: CancelledError, head: MeshHead, conditional: Sequence[str]) -> None:
-        """Raise what a refused commit means; return where it should be tried again.
+    def _explain(
+        self, error: CancelledError, conditional: Sequence[str], head: MeshHead | None = None
+    ) -> None:
+        """Raise what a refused transaction means; return where it should be tried again.
 
         Args:
             error: The refusal.
-            head: What the mesh's head would have become.
-            conditional: What the commit's first items are, those with conditions.
+            conditional: What the transaction's first items are, those with conditions.
+            head: What the mesh's head would have become, where that is the first of them.
         """
         codes = [str(reason.get("Code", "None")) for reason in error.reasons]
         failed = {name for name, code in zip(conditional, codes, strict=False) if code == _FAILED}
-        name = head.mesh.name
         if "spent" in failed:
             raise SignatureSpentError from error
-        if "head" in failed:
-            old = error.reasons[0].get("Item", {})
+        if head is not None and "head" in failed:
+            name, old = head.mesh.name, error.reasons[0].get("Item", {})
             if "restoring" in old:
                 raise StoreError(
                     f"store {self.url!r}: mesh {name!r} is being copied into it; wait for "
@@ -356,12 +357,31 @@ class DynamoDbStore:
             raise StoreError(f"store {self.url!r} refused a commit: {error}") from error
 
     def find_answer(self, token: str) -> StoredAnswer | None:
-        """The answer that was kept for a client token, or None."""
+        """The answer that was kept for a client token within the last day, or None."""
         item = self._table.get(answer_key(token))
         # DynamoDB takes up to days to remove what has expired.
         if item is None or int(item[EXPIRY]["N"]) < int(self._clock()):
             return None
         return StoredAnswer(token, item["request_digest"]["S"], item["body"]["S"])
+
+    def keep_answer(self, answer: StoredAnswer, spent: SpentSignature | None = None) -> None:
+        """Keep the answer to a request that comes to no commit.
+
+        Raises:
+            RevisionConflictError: The answer's token was answered meanwhile.
+            SignatureSpentError: The signature was spent before.
+        """
+        writes = {"answer": self._write_answer(answer)}
+        if spent is not None:
+            writes["spent"] = self._write_spent(spent)
+        for _ in attempts():
+            try:
+                self._table.write_together([*writes.values()])
+            except CancelledError as error:
+                self._explain(error, list(writes))
+                continue
+            return
+        raise RevisionConflictError("the client token is being answered by others")
 
     def spend(self, spent: SpentSignature) -> None:
         """Spend a signature on something else than a commit.

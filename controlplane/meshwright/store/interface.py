@@ -173,7 +173,20 @@ class Store(Protocol):
         ...
 
     def find_answer(self, token: str) -> StoredAnswer | None:
-        """The answer that was kept for a client token, or None."""
+        """The answer that was kept for a client token within the last day, or None."""
+        ...
+
+    def keep_answer(self, answer: StoredAnswer, spent: SpentSignature | None = None) -> None:
+        """Keep the answer to a request that comes to no commit.
+
+        Args:
+            answer: The answer.
+            spent: The signature of who made the request, spent if and only if it is kept.
+
+        Raises:
+            RevisionConflictError: The answer's token was answered meanwhile.
+            SignatureSpentError: The signature was spent before.
+        """
         ...
 
     def spend(self, spent: SpentSignature) -> None:

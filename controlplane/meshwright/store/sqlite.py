@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -86,13 +86,17 @@ class SqliteStore:
     Args:
         path: The file.
         create: Make it and its folder where they do not exist.
+        clock: Seconds since the epoch, for what expires.
 
     Raises:
         StoreError: The file can't be opened, is no SQLite file, or was written by a newer version.
     """
 
-    def __init__(self, path: str, *, create: bool = True) -> None:
+    def __init__(
+        self, path: str, *, create: bool = True, clock: Callable[[], float] = time.time
+    ) -> None:
         self._path = path
+        self._clock = clock
         self._lock = threading.RLock()
         if not create and not Path(path).exists():
             raise StoreError(f"store {self.url!r} does not exist")
@@ -296,7 +300,7 @@ class SqliteStore:
                 (*mesh, head.revision - CHANGES_KEPT),
             )
             if answer is not None:
-                self._keep_answer(answer, committed_at)
+                self._keep_answer(answer)
         return head
 
     def _require_revision(self, mesh: MeshKey, expected: int) -> None:
@@ -334,7 +338,8 @@ class SqliteStore:
             (*head.mesh, head.revision, position, key.kind.value, key.parent, key.name, record),
         )
 
-    def _keep_answer(self, answer: StoredAnswer, now: float) -> None:
+    def _keep_answer(self, answer: StoredAnswer) -> None:
+        now = self._clock()
         self._db.execute("DELETE FROM answers WHERE kept_since < ?", (now - ANSWERS_KEPT_SECONDS,))
         kept = self._db.execute(
             "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)",
@@ -344,9 +349,24 @@ class SqliteStore:
             raise RevisionConflictError("the client token was answered meanwhile")
 
     def find_answer(self, token: str) -> StoredAnswer | None:
-        """The answer that was kept for a client token, or None."""
-        rows = self._rows("SELECT request_digest, body FROM answers WHERE token = ?", (token,))
+        """The answer that was kept for a client token within the last day, or None."""
+        rows = self._rows(
+            "SELECT request_digest, body FROM answers WHERE token = ? AND kept_since >= ?",
+            (token, self._clock() - ANSWERS_KEPT_SECONDS),
+        )
         return StoredAnswer(token, *rows[0]) if rows else None
+
+    def keep_answer(self, answer: StoredAnswer, spent: SpentSignature | None = None) -> None:
+        """Keep the answer to a request that comes to no commit.
+
+        Raises:
+            RevisionConflictError: The answer's token was answered meanwhile.
+            SignatureSpentError: The signature was spent before.
+        """
+        with self._writing():
+            if spent is not None:
+                self._spend(spent)
+            self._keep_answer(answer)
 
     def spend(self, spent: SpentSignature) -> None:
         """Spend a signature on something else than a commit.

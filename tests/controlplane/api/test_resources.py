@@ -155,6 +155,19 @@ def test_the_same_token_and_request_get_the_first_answer_again(appmesh: Any, mes
     assert again["virtualService"] == first["virtualService"]
 
 
+def test_a_retry_of_an_update_that_changed_nothing_does_not_undo_another(appmesh: Any, mesh: str):
+    update, names = appmesh.update_virtual_node, {"meshName": mesh, "virtualNodeName": "a"}
+    appmesh.create_virtual_node(**names, spec=node_spec("first"))
+    request = {**names, "spec": node_spec("first"), "clientToken": f"retry-{mesh}"}
+    answered = update(**request)
+    update(**names, spec=node_spec("second"))
+
+    again = update(**request)
+
+    assert again["virtualNode"] == answered["virtualNode"]
+    assert appmesh.describe_virtual_node(**names)["virtualNode"]["spec"] == node_spec("second")
+
+
 def test_the_same_token_with_another_request_is_a_conflict(
     appmesh: Any, mesh: str, refused: Refused
 ):

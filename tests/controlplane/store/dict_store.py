@@ -107,6 +107,16 @@ class DictStore:
         """One answer."""
         return self.answers.get(token)
 
+    def keep_answer(self, answer: StoredAnswer, spent: SpentSignature | None = None) -> None:
+        """Keep an answer alone."""
+        if spent is not None and spent.signature in self.spent:
+            raise SignatureSpentError
+        if answer.token in self.answers:
+            raise RevisionConflictError
+        self.answers[answer.token] = answer
+        if spent is not None:
+            self.spent.add(spent.signature)
+
     def spend(self, spent: SpentSignature) -> None:
         """Spend a signature."""
         if spent.signature in self.spent:

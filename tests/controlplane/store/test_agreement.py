@@ -181,6 +181,13 @@ class StoresAgree(RuleBasedStateMachine):
         """Find an answer."""
         self.agree(self.model.find_answer(token), lambda store: store.find_answer(token))
 
+    @rule(token=tokens, signature=st.none() | signatures)
+    def keep_answer(self, token: str, signature: SpentSignature | None) -> None:
+        """Keep an answer without a commit."""
+        answer = StoredAnswer(token, "digest", "{}")
+        kept = keep_in(self.model, answer, signature)
+        self.agree(kept, lambda store: keep_in(store, answer, signature))
+
     @rule(signature=signatures)
     def spend(self, signature: SpentSignature) -> None:
         """Spend a signature on something else than a commit."""
@@ -228,6 +235,17 @@ class StoresAgree(RuleBasedStateMachine):
 def commit_to(store: Store | DictStore, mesh: MeshKey, arguments: Mapping[str, Any]) -> Any:
     try:
         return store.commit(mesh, **arguments)
+    except RevisionConflictError:
+        return CONFLICT
+    except SignatureSpentError:
+        return SPENT
+
+
+def keep_in(
+    store: Store | DictStore, answer: StoredAnswer, signature: SpentSignature | None
+) -> Any:
+    try:
+        return store.keep_answer(answer, signature)
     except RevisionConflictError:
         return CONFLICT
     except SignatureSpentError:

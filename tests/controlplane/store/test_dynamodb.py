@@ -29,11 +29,20 @@ CHANGES = [Change(resource.key, resource) for resource in demo_resources()]
 NODE = ResourceKey(DEMO, Kind.VIRTUAL_NODE, "front")
 
 
-def put_nodes(store: DynamoDbStore, count: int, *, after: int = 0, fill: str = "") -> MeshHead:
+def put_nodes(
+    store: DynamoDbStore,
+    count: int,
+    *,
+    after: int = 0,
+    fill: str = "",
+    spent: SpentSignature | None = None,
+) -> MeshHead:
     node = build_resource(Kind.VIRTUAL_NODE, "node", {"fill": fill})
     keys = [ResourceKey(DEMO, Kind.VIRTUAL_NODE, f"node-{n:04d}") for n in range(count)]
     changes = [Change(key, replace(node, key=key)) for key in keys]
-    return store.commit(DEMO, expected_revision=after, changes=changes, committed_at=1.0)
+    return store.commit(
+        DEMO, expected_revision=after, changes=changes, committed_at=1.0, spent=spent
+    )
 
 
 # What polling costs
@@ -99,17 +108,30 @@ def test_a_signed_commit_is_one_request_of_five_small_items(
 # Limits
 
 
-def test_97_changes_fit_into_a_commit(dynamodb_store: DynamoDbStore) -> None:
-    head = put_nodes(dynamodb_store, 97)
-    assert len(dynamodb_store.load(DEMO).resources) == 97
+SIGNED = SpentSignature("KEY/signature", spent_at=1.0, expires_at=2e9)
+AT_MOST = pytest.mark.parametrize(
+    ("most", "spent"), [(98, None), (97, SIGNED)], ids=["unsigned", "signed"]
+)
+"""How many resources docs/store.md says that a commit takes, without and with access keys."""
+
+
+@AT_MOST
+def test_as_many_changes_as_the_documentation_says_fit_into_a_commit(
+    dynamodb_store: DynamoDbStore, most: int, spent: SpentSignature | None
+) -> None:
+    head = put_nodes(dynamodb_store, most, spent=spent)
+    assert len(dynamodb_store.load(DEMO).resources) == most
     changes = dynamodb_store.changes(DEMO, after=0)
     assert changes is not None
-    assert (changes[0], len(changes[1])) == (head, 97)
+    assert (changes[0], len(changes[1])) == (head, most)
 
 
-def test_too_many_changes_are_refused_with_the_bound(dynamodb_store: DynamoDbStore) -> None:
+@AT_MOST
+def test_one_more_is_refused_with_the_bound(
+    dynamodb_store: DynamoDbStore, most: int, spent: SpentSignature | None
+) -> None:
     with pytest.raises(StoreLimitError, match="100 items") as caught:
-        put_nodes(dynamodb_store, 100)
+        put_nodes(dynamodb_store, most + 1, spent=spent)
     assert "\n" not in str(caught.value)
     assert dynamodb_store.head(DEMO).revision == 0
 

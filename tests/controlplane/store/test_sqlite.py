@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from meshwright.store import Change, SpentSignature, StoreError, open_store
+from meshwright.store import Change, SpentSignature, StoredAnswer, StoreError, open_store
 from meshwright.store import sqlite as engine
 from meshwright.store.sqlite import SqliteStore
 from tests.controlplane.meshes import DEMO, demo_resources
@@ -169,6 +169,19 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
         version = db.execute("PRAGMA user_version").fetchone()[0]
     assert "colour" not in columns
     assert version == len(engine._MIGRATIONS)
+
+
+def test_an_answer_is_kept_for_a_day(path: Path) -> None:
+    now = 1_000_000.0
+    first, second = StoredAnswer("token", "digest", "1"), StoredAnswer("token", "digest", "2")
+    with closing(SqliteStore(str(path), clock=lambda: now)) as store:
+        store.keep_answer(first)
+        now += 24 * 3600
+        assert store.find_answer("token") == first
+        now += 1
+        assert store.find_answer("token") is None
+        store.keep_answer(second)
+        assert store.find_answer("token") == second
 
 
 def test_signatures_that_have_expired_are_forgotten(path: Path) -> None:

@@ -308,6 +308,14 @@ def test_a_token_that_was_answered_meanwhile_refuses_the_commit(store: Store) ->
     assert store.find_answer("token") == answer("token")
 
 
+def test_an_answer_is_kept_without_a_commit(store: Store) -> None:
+    store.keep_answer(answer("token"))
+    with pytest.raises(RevisionConflictError, match="token"):
+        store.keep_answer(answer("token", "{}"))
+    assert store.find_answer("token") == answer("token")
+    assert store.heads() == []
+
+
 SIGNATURE = SpentSignature("KEY/" + "0f" * 32, 1_700_000_000, 1_700_000_360)
 
 
@@ -335,6 +343,13 @@ def test_a_signature_is_good_for_one_thing_of_whatever_kind(store: Store) -> Non
         store.spend(SIGNATURE)
     with pytest.raises(SignatureSpentError):
         commit_signed(store, after=0)
+
+
+def test_a_signature_is_spent_with_the_answer_or_neither_is_kept(store: Store) -> None:
+    store.keep_answer(answer("token"), SIGNATURE)
+    with pytest.raises(SignatureSpentError):
+        store.keep_answer(answer("other"), SIGNATURE)
+    assert store.find_answer("other") is None
 
 
 def test_a_signature_can_be_freed(store: Store) -> None:

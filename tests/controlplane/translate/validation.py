@@ -15,11 +15,9 @@ from meshwright.offline import mount_credential
 from meshwright.translate import ProxyResources
 from meshwright.translate.lookups import SecretLookup
 from meshwright.translate.static import StaticSettings, render_static
+from tests.controlplane.spec_strategies import CERTIFICATES
 
 ACCEPTED: Final = "accepted"
-
-CERTIFICATES: Final = "/certificates"
-"""Where specifications find certificates: it stands for a folder of the test's own."""
 
 
 @dataclass(frozen=True, slots=True)
