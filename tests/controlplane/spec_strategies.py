@@ -7,6 +7,7 @@ ports) they are drawn to fit; a few are refused all the same, for what only the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from botocore.model import StructureShape
@@ -105,10 +106,18 @@ def _shape(name: str) -> StructureShape:
     return shape
 
 
+# Kept, since making a strategy takes longer than drawing from it.
+@cache
 def _spec(name: str) -> Strategy:
     return values(_shape(name), by_name=_BY_NAME)
 
 
+@cache
+def _member(shape: str, name: str) -> Strategy:
+    return values(_shape(shape).members[name], by_name=_BY_NAME)
+
+
+@cache
 def _logging() -> Strategy:
     """A log on standard output, with any format."""
     formats = values(_shape("LoggingFormat"), by_name={"text": _LOG_TEXT, "value": _LOG_TEXT})
@@ -138,10 +147,10 @@ def _listeners(draw: st.DrawFn, shape: str, protocols: tuple[str, ...]) -> list[
         listener["portMapping"] = {"port": port, "protocol": protocol}
         for name in ("timeout", "connectionPool"):
             if listener.pop(name, None) is not None:
-                members = _shape(shape).members[name].members  # pyright: ignore
-                if protocol in members:
-                    settings = values(members[protocol], by_name=_BY_NAME)
-                    listener[name] = {protocol: draw(settings)}
+                settings = _shape(shape).members[name]
+                assert isinstance(settings, StructureShape)
+                if protocol in settings.members:
+                    listener[name] = {protocol: draw(_member(settings.name, protocol))}
         check = listener.get("healthCheck", {})
         if check.get("protocol") == "grpc" and protocol not in ("grpc", "http2"):
             check["protocol"] = "http"
@@ -156,8 +165,7 @@ def _node(draw: st.DrawFn) -> dict[str, Any]:
     spec = draw(_spec("VirtualNodeSpec"))
     spec["listeners"] = draw(_listeners("Listener", _PROTOCOLS))
     spec["serviceDiscovery"] = draw(_spec("ServiceDiscovery"))
-    backends = _shape("VirtualNodeSpec").members["backends"]
-    spec["backends"] = draw(values(backends, by_name=_BY_NAME))
+    spec["backends"] = draw(_member("VirtualNodeSpec", "backends"))
     return _with_fitting_log(draw, spec)
 
 
@@ -250,7 +258,7 @@ def _draw_rule(
     """
     protocol = draw(st.sampled_from(protocols))
     kind = f"{protocol}Route"
-    rule = draw(values(_shape(shape).members[kind], by_name=_BY_NAME))
+    rule = draw(_member(shape, kind))
     match = rule.get("match", {})
     if "port" in match:
         ports = [each["port"] for each in taken if each["protocol"] == protocol]

@@ -110,7 +110,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, as ASGI has it."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or (scope["path"] in OPEN_PATHS and not _is_write(scope)):
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
@@ -147,7 +147,7 @@ class Admission:
             at_most = self._large_bodies.get(scope["path"], MAX_BODY_BYTES)
             body = await read_body(Request(scope, incoming.receive), at_most=at_most)
         caller = self._guard.identify(candidate, body or b"")
-        is_write = scope["method"] not in ("GET", "HEAD")
+        is_write = _is_write(scope)
         signature = None
         if candidate is not None and is_write:
             signature = self._guard.build_signature(candidate)
@@ -259,6 +259,10 @@ def closing_headers(error: ApiError) -> dict[str, str]:
             return {"connection": "close"}
         case _:
             return {}
+
+
+def _is_write(scope: Scope) -> bool:
+    return scope["method"] not in ("GET", "HEAD")
 
 
 def _is_success(message: Message) -> bool:

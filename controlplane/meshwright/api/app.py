@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -20,7 +20,8 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route, request_response
+from starlette.types import Receive, Scope, Send
 
 from meshwright.access.permissions import find_mesh
 from meshwright.api.admission import (
@@ -102,10 +103,28 @@ def build_app(
             *operator.routes(),
             *sharing.routes(),
             *proxy_tokens.routes(),
-            # Whatever else, to be told what there is.
-            Route("/{path:path}", serve_operation, methods=methods),
+            _Everything(serve_operation),  # to be told what there is
         ]
     )
+
+
+class _Everything(BaseRoute):
+    """The route of whatever comes; one of Starlette's is closed to line breaks and rare methods.
+
+    Args:
+        endpoint: Answers the requests.
+    """
+
+    def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        self._app = request_response(endpoint)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """That it takes a request."""
+        return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
 
 
 class _Exchange:

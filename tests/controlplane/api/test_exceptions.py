@@ -24,13 +24,12 @@ from botocore.exceptions import ClientError
 
 from meshwright.graph.quotas import Quotas
 from meshwright.model.resources import Kind
-from meshwright.model.service import load_service_model
 from meshwright.operator.client import Connection
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
+from tests.controlplane.api.operations import MODEL, input_shape, noun, split
 from tests.controlplane.meshes import node_spec, route_spec, router_spec, service_spec
 
-MODEL = load_service_model()
 PAIRS = [
     (operation, error.name)
     for operation in MODEL.operation_names
@@ -94,28 +93,21 @@ QUOTAS: Final = dict.fromkeys((field.name for field in fields(Quotas)), 1)
 """Room for what there is, and for nothing more."""
 
 
-def split(operation: str) -> tuple[str, Kind]:
-    """The verb and the kind of an operation; a tag operation's kind is that of what it tags."""
-    for verb in ("Create", "Describe", "Update", "Delete", "List"):
-        for kind in Kind:
-            noun = kind[0].upper() + kind[1:]
-            if operation.removeprefix(verb) in (noun, f"{noun}s", f"{noun}es"):
-                return verb, kind
-    return operation, Kind.VIRTUAL_NODE
+def kind_of(operation: str) -> Kind:
+    """The kind of what an operation is about, in the mesh that all pairs share."""
+    return split(operation)[1] or Kind.VIRTUAL_NODE
 
 
 def parameters_of(operation: str) -> dict[str, Any]:
     """Parameters that fit the model and the mesh, all that the model has but those of pages."""
-    _, kind = split(operation)
+    kind = kind_of(operation)
     values: dict[str, Any] = {each.name_member: name for each, name in NAMES.items()} | {
         "spec": SPECS[kind],
         "resourceArn": ARN,
         "tags": [{"key": "team", "value": "a"}],
         "tagKeys": ["team"],
     }
-    shape = MODEL.operation_model(operation).input_shape
-    assert shape is not None
-    return {name: values[name] for name in shape.members if name in values}
+    return {name: values[name] for name in input_shape(operation).members if name in values}
 
 
 def operations(*verbs: str, but: tuple[Kind, ...] = ()) -> list[str]:
@@ -148,10 +140,10 @@ def bad_requests() -> Iterator[tuple[str, Way]]:
         ),
     }
     for operation in operations("Create", "Update"):
-        message, spec = specs[split(operation)[1]]
+        message, spec = specs[kind_of(operation)]
         yield operation, Way(message, {"spec": spec})
     for operation in operations("Describe", "Delete"):
-        name = split(operation)[1].name_member
+        name = kind_of(operation).name_member
         if name == "virtualServiceName":
             name = "meshName"  # since the model gives that one no bound
         yield operation, Way(f"{name}: {long}", {name: "x" * 256})
@@ -167,7 +159,7 @@ def not_found() -> Iterator[tuple[str, Way]]:
     for operation in operations("Create", "List", but=(Kind.MESH,)):
         yield operation, Way("meshName: there is no mesh 'gone'", {"meshName": "gone"})
     for operation in operations("Describe", "Update", "Delete"):
-        kind = split(operation)[1]
+        kind = kind_of(operation)
         member, parent = kind.name_member, kind.parent
         where = "" if parent is None else " in mesh 'demo'"
         if parent not in (None, Kind.MESH):
@@ -181,7 +173,7 @@ def not_found() -> Iterator[tuple[str, Way]]:
 
 def conflicts() -> Iterator[tuple[str, Way]]:
     for operation in operations("Create"):
-        kind = split(operation)[1]
+        kind = kind_of(operation)
         named = f"{kind.label} {NAMES[kind]!r}"
         yield operation, Way(f"{kind.name_member}: {named} already exists: arn:aws:appmesh:")
     for operation in operations("Update"):
@@ -194,7 +186,7 @@ def forbidden() -> Iterator[tuple[str, Way]]:
         *operations("Update", "Delete", but=(Kind.MESH,)),
         *("CreateRoute", "CreateGatewayRoute", "TagResource", "UntagResource"),
     ):
-        verb, kind = split(operation)
+        verb, kind = split(operation)[0], kind_of(operation)
         owned = kind.parent if verb == "Create" and kind.parent is not None else kind
         message = (
             f"{owned.name_member}: {owned.label} {NAMES[owned]!r} belongs to account {OWNER}: only"
@@ -219,7 +211,7 @@ def exceeded() -> Iterator[tuple[str, Way]]:
     }
     bound = "would be 2, and at most 1 are allowed; raise "
     for operation in operations("Create"):
-        kind = split(operation)[1]
+        kind = kind_of(operation)
         yield operation, Way(quotas[kind] + bound, {kind.name_member: "another"})
     yield (
         "UpdateVirtualNode",
@@ -260,7 +252,7 @@ def in_use() -> Iterator[tuple[str, Way]]:
     }
     for kind, named in users.items():
         message = f"{kind.name_member}: {kind.label} {NAMES[kind]!r} is in use by {named}; delete"
-        yield f"Delete{kind[0].upper()}{kind[1:]}", Way(message)
+        yield f"Delete{noun(kind)}", Way(message)
 
 
 def unavailable() -> Iterator[tuple[str, Way]]:
@@ -372,7 +364,7 @@ def furnish(server: Server) -> None:
     with closing(server.client("OWNER", SECRET)) as client:
         ask(client, "CreateMesh", {"clientToken": FIRST})
         for kind in list(NAMES)[1:]:
-            ask(client, f"Create{kind[0].upper()}{kind[1:]}", {})
+            ask(client, f"Create{noun(kind)}", {})
     connection = Connection(server.url(), Credentials("OWNER", SECRET))
     connection.share(NAMES[Kind.MESH], ACCOUNTS["GUEST"])
 

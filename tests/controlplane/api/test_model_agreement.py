@@ -15,17 +15,9 @@ from meshwright.api.parsing import parse_parameters
 from meshwright.api.routing import find_operation
 from meshwright.api.serialization import render_output
 from meshwright.api.validation import find_problems
-from meshwright.model.service import load_service_model
+from tests.controlplane.api.operations import MODEL, input_shape
 
-MODEL = load_service_model()
 OPERATIONS = MODEL.operation_names
-
-
-def input_shape(name: str) -> StructureShape:
-    """The shape of an operation's parameters; every operation of this model has one."""
-    shape = MODEL.operation_model(name).input_shape
-    assert shape is not None
-    return shape
 
 
 def output_shape(name: str) -> StructureShape:

@@ -235,6 +235,16 @@ def test_a_body_that_is_no_request(control_plane: ControlPlane, body: bytes, mes
     assert answer.message.startswith(message)
 
 
+def test_a_member_that_is_null_is_not_set(control_plane: ControlPlane, mesh: str):
+    body = {"virtualServiceName": None, "spec": {"provider": None}, "tags": None}
+
+    answer = send(
+        control_plane, "PUT", f"/v20190125/meshes/{mesh}/virtualServices", json.dumps(body).encode()
+    )
+
+    assert answer.message == "virtualServiceName: is required"
+
+
 def test_a_union_takes_exactly_one_member(control_plane: ControlPlane, mesh: str):
     provider = {
         "virtualNode": {"virtualNodeName": "a"},
@@ -255,10 +265,27 @@ def test_a_union_takes_exactly_one_member(control_plane: ControlPlane, mesh: str
     )
 
 
-def test_a_path_that_is_no_operation(control_plane: ControlPlane):
-    answer = send(control_plane, "PUT", "/v20190125/mesh", b"{}")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/v20190125/mesh"),
+        ("PUT", "/v20190125/mesh%0Ax"),
+        ("PUT", "/nowhere%0A"),
+        ("OPTIONS", "/v20190125/meshes"),
+        ("PUT", "/healthz"),
+        ("POST", "/metrics"),
+    ],
+)
+def test_what_is_no_operation(control_plane: ControlPlane, method: str, path: str):
+    answer = send(control_plane, method, path, b"{}")
 
     assert (answer.status, answer.code) == (404, "UnknownOperationException")
+
+
+def test_a_name_with_a_line_break_is_not_found(appmesh: Any, refused: Refused):
+    error = refused(appmesh.describe_mesh, meshName="a\nb")
+
+    assert error == (404, "NotFoundException", "meshName: there is no mesh 'a\\nb'")
 
 
 def test_a_tag_that_stands_there_twice(appmesh: Any, mesh: str, refused: Refused):
