@@ -111,8 +111,10 @@ class PulumiStack:
         self._workspace = workspace
         self._variables = variables
         self._stack = self._supervise(lambda: automation.Stack.create_or_select(name, workspace))
-        for key, value in (config or {}).items():
-            self.set_config(key, value)
+        if config:
+            # All at once: each time costs a start of the CLI.
+            values = {key: automation.ConfigValue(value) for key, value in config.items()}
+            self._supervise(lambda: self._stack.set_all_config(values))
 
     @property
     def stack(self) -> automation.Stack:

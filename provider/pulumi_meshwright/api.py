@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from botocore.session import Session
 from pulumi_meshwright.model import API_VERSION, model_loader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_appmesh import AppMeshClient
 
@@ -39,6 +40,16 @@ PATIENCE: Final = 60.0
 
 BUSY: Final = frozenset({"TooManyRequestsException", "ServiceUnavailableException"})
 """Answers that ask to be tried again."""
+
+_BAD_KEYS: Final = frozenset(
+    {
+        "IncompleteSignatureException",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    }
+)
+"""Answers to a request whose key or signature isn't right."""
 
 _FIRST_PAUSE = 0.1  # seconds; doubled each time up to the longest
 _LONGEST_PAUSE = 5.0
@@ -53,7 +64,8 @@ class ApiError(Exception):
     """A call that failed, in words for the user.
 
     Attributes:
-        code: The API's name for it (`NotFoundException`), or `Unreachable`, or `Cancelled`.
+        code: The API's name for it (`NotFoundException`), or `Unreachable`, `Distrusted` or
+            `Cancelled`.
     """
 
     def __init__(self, text: str, code: str) -> None:
@@ -192,6 +204,8 @@ class Api:
                 if failure.code not in busy and not _is_passing(error):
                     raise failure from None
             except (HTTPClientError, NoConnectionError) as error:
+                if distrust := _find_distrust(error):
+                    raise self._distrusted(distrust) from None
                 reason = _cause(error)
                 failure = self._unreachable(reason, attempts)
             except BotoCoreError as error:
@@ -249,7 +263,16 @@ class Api:
             )
         else:
             text = f"{self.endpoint} answered {code}: {message or f'HTTP status {status}'}"
+        if code in _BAD_KEYS:
+            text += "; set meshwright:accessKey and meshwright:secretKey, or meshwright:profile"
         return ApiError(text, code)
+
+    def _distrusted(self, error: ssl.SSLCertVerificationError) -> ApiError:
+        text = (
+            f"the certificate of {self.endpoint} can't be trusted ({error.verify_message}): set "
+            "meshwright:customCaBundle or MESHWRIGHT_CA_BUNDLE to a file of its authorities"
+        )
+        return ApiError(text, "Distrusted")
 
     def _unreachable(self, reason: str, attempts: _Attempts) -> ApiError:
         text = (
@@ -270,11 +293,23 @@ def _is_loopback(endpoint: str) -> bool:
     return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised for, down to the innermost."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _find_distrust(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """What is wrong with the server's certificate, if that is why the connection failed."""
+    found = (each for each in _chain(error) if isinstance(each, ssl.SSLCertVerificationError))
+    return next(found, None)
+
+
 def _cause(error: BaseException) -> str:
     """The innermost reason of a failed connection, without the chain around it."""
-    seen: BaseException = error
-    while seen.__cause__ or seen.__context__:
-        seen = cast("BaseException", seen.__cause__ or seen.__context__)
+    *_, seen = _chain(error)
     return getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
 
 

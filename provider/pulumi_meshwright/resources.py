@@ -249,9 +249,7 @@ class Resources:
     ) -> None:
         assert self.convergence is not None
         if data["meshOwner"] != data["resourceOwner"]:
-            if self.on_wait is not None:
-                self.on_wait(f"the proxies of mesh '{mesh}' of another account can't be watched")
-            return
+            mesh = f"{mesh}@{data['meshOwner']}"  # as the control plane names another account's
         try:
             await self.convergence.wait(mesh, revision, without=without, tell=self.on_wait)
         except ApiError as error:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import pytest
-from typer.testing import CliRunner
 
-from meshwright.cli import app
+from tests.controlplane.access.accounts import GUEST, OWNER, SECRETS, run, write_keys
 from tests.controlplane.access.ads import CLUSTER, Asking, ads_address, asking, tls_flags
 from tests.controlplane.access.serving import Server, serving
 from tests.controlplane.access.test_signed_streams import Signer
 from tests.controlplane.meshes import node_spec, service_spec
 
-OWNER: Final = "111111111111"
-GUEST: Final = "222222222222"
-SECRETS: Final = {"OWNER": "o" * 32, "GUEST": "g" * 32}
 MESH: Final = f"mesh/demo@{OWNER}"
 OWNERS: Final = f"{MESH}/virtualNode/owners"
 GUESTS: Final = f"{MESH}/virtualNode/guests"
@@ -47,36 +41,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
         owner.close()
         guest.close()
-
-
-def write_keys(folder: Path) -> Path:
-    file = folder / "keys.yaml"
-    file.touch(mode=0o600)
-    accounts = {"OWNER": OWNER, "GUEST": GUEST}
-    keys = [
-        {
-            "access_key_id": key_id,
-            "secret_access_key": SECRETS[key_id],
-            "account_id": account,
-            "access": "write",
-            "meshes": ["*"],
-        }
-        for key_id, account in accounts.items()
-    ]
-    file.write_text(json.dumps(keys))
-    return file
-
-
-def run(server: Server, *arguments: str, key: str = "OWNER", code: int = 0) -> str:
-    """Run a command with a key; what it printed."""
-    environment = {
-        "MESHWRIGHT_ENDPOINT": server.url(),
-        "MESHWRIGHT_ACCESS_KEY_ID": key,
-        "MESHWRIGHT_SECRET_ACCESS_KEY": SECRETS[key],
-    }
-    outcome = CliRunner().invoke(app, arguments, env=environment)
-    assert outcome.exit_code == code, outcome.output
-    return outcome.output.strip()
 
 
 def signed(server: Server, node_id: str, key_id: str) -> Any:
