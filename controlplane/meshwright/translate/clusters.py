@@ -35,6 +35,10 @@ NO_LIMIT: Final = 2**31 - 1
 _EGRESS_CONNECT_TIMEOUT: Final = {"seconds": 1}
 _INGRESS_CONNECT_TIMEOUT: Final = {"nanos": 250_000_000}
 
+_SELF_IDLE_TIMEOUT: Final = {"seconds": 5}
+"""An egress listener that changes closes its connections when it has drained, which takes longer:
+so none is left then that a request could be sent on."""
+
 _LOOKUP_FAMILIES: Final[Mapping[str, str]] = {
     "IPv4_ONLY": "V4_ONLY",
     "IPv6_ONLY": "V6_ONLY",
@@ -42,7 +46,7 @@ _LOOKUP_FAMILIES: Final[Mapping[str, str]] = {
     # AUTO asks for IPv6 addresses and takes IPv4 ones where there are none.
     "IPv6_PREFERRED": "AUTO",
 }
-_HTTP2_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def build_ingress_cluster(node: Resource, listener: Mapping[str, Any], address: str) -> Message:
@@ -154,7 +158,18 @@ def build_self_redirect_cluster(
         circuit_breakers=_build_circuit_breakers(pool),
         health_checks=build_self_checks(gateway),
         load_assignment=_build_load_assignment(name, address, EGRESS_PORT),
-        **_build_protocol(protocol),
+        typed_extension_protocol_options={
+            _HTTP_OPTIONS: pack(
+                HttpProtocolOptions(
+                    common_http_protocol_options={"idle_timeout": _SELF_IDLE_TIMEOUT},
+                    explicit_http_config={
+                        "http_protocol_options"
+                        if protocol == "http"
+                        else "http2_protocol_options": {}
+                    },
+                )
+            )
+        },
     )
 
 
@@ -191,7 +206,7 @@ def _build_protocol(protocol: str) -> dict[str, Any]:
 def build_http2() -> dict[str, Any]:
     """The members of a cluster that is spoken to in HTTP/2."""
     options = HttpProtocolOptions(explicit_http_config={"http2_protocol_options": {}})
-    return {"typed_extension_protocol_options": {_HTTP2_OPTIONS: pack(options)}}
+    return {"typed_extension_protocol_options": {_HTTP_OPTIONS: pack(options)}}
 
 
 def _build_circuit_breakers(pool: Mapping[str, Any]) -> dict[str, Any]:

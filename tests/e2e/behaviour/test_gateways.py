@@ -226,6 +226,19 @@ def test_what_no_gateway_route_takes_is_not_found(mesh: Bench, path: str):
     assert ask(mesh, path, host="other.example.com") == 404
 
 
+@BOTH
+def test_a_gateway_gives_up_its_idle_connections_to_itself(mesh: Bench, protocol: str):
+    """Before its egress listener, when that is changed, has drained and closes them."""
+    admin = mesh.lab.services[f"edge-{protocol}"].envoy.admin
+    ask(mesh, "/default/a", protocol=protocol)
+
+    wait_until(
+        lambda: sum(admin.read_stats(r"self_redirect.*\.upstream_cx_idle_timeout$").values()),
+        what="an idle connection to be closed",
+        timeout=30,
+    )
+
+
 def test_a_gateway_checks_that_it_hands_requests_on(mesh: Bench):
     admin = mesh.lab.services["edge-http"].envoy.admin
 
