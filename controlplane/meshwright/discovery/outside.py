@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -39,6 +40,8 @@ class LiveOutside:
         self._cloud_map = cloud_map
         self._credentials = credentials
         self._needs: dict[ResourceKey, tuple[Lookup, ...]] = {}
+        # By how many each service is needed: who comes or goes need not ask all others.
+        self._needed: Counter[CloudMapService] = Counter()
         self._watchers: list[Callable[[frozenset[ResourceKey]], None]] = []
         cloud_map.watch(self._notice_instances)
 
@@ -56,20 +59,21 @@ class LiveOutside:
 
     def need(self, key: ResourceKey, lookups: tuple[Lookup, ...]) -> None:
         """Take note of what the proxies of a resource need; nothing once they are gone."""
-        if self._needs.get(key, ()) == lookups:
+        before = self._needs.get(key, ())
+        if before == lookups:
             return
         if lookups:
             self._needs[key] = lookups
         else:
             del self._needs[key]
-        self._cloud_map.need(
-            {
-                lookup.service
-                for needed in self._needs.values()
-                for lookup in needed
-                if isinstance(lookup, EndpointsLookup)
-            }
-        )
+        now, then = _services_of(lookups), _services_of(before)
+        self._needed.update(now - then)
+        self._needed.subtract(then - now)
+        free = [service for service in then - now if not self._needed[service]]
+        for service in free:
+            del self._needed[service]
+        if free or any(self._needed[service] == 1 for service in now - then):
+            self._cloud_map.need(set(self._needed))
 
     async def follow_credentials(self) -> None:
         """Take over certificates as they are renewed, for ever."""
@@ -122,6 +126,10 @@ class LiveOutside:
         keys = frozenset(key for key, needed in self._needs.items() if any(map(concerns, needed)))
         for watcher in self._watchers if keys else ():
             watcher(keys)
+
+
+def _services_of(lookups: Iterable[Lookup]) -> set[CloudMapService]:
+    return {each.service for each in lookups if isinstance(each, EndpointsLookup)}
 
 
 def _arns_of(lookup: Lookup) -> Iterable[str]:
