@@ -74,12 +74,14 @@ class TlsSession:
             if not self.is_secure:
                 self._session.do_handshake()
                 self.is_secure = True
-            while True:
-                yield self._session.read(_PIECE_BYTES)
+            while piece := self._session.read(_PIECE_BYTES):
+                yield piece
         except ssl.SSLWantReadError:
             return
         except ssl.SSLZeroReturnError:
-            self.is_ended = True
+            pass
+        # Nothing at all, or this error where both sides have ended, is the peer's end.
+        self.is_ended = True
 
     def _flush(self) -> None:
         while data := self._outgoing.read():

@@ -155,6 +155,18 @@ def test_a_peer_without_the_certificate_that_is_required_is_refused(
         session.receive(client.shake_hands())
 
 
+def test_a_client_that_ends_first_is_heard(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    client = TlsClient(client_context)
+    session = connect(server_context, client)
+
+    said = session.receive(client.write(b"that is all") + client.speak_of_its_end())
+
+    assert said == b"that is all"
+    assert session.is_ended
+
+
 def test_the_end_of_either_side_is_told(
     server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
