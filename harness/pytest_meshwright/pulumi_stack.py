@@ -190,11 +190,16 @@ class PulumiStack:
             loop = self._loops.pop()
             wait_until(lambda loop=loop: not loop.is_running(), what="the Pulumi program to end")
             if not loop.is_closed():
-                tasks = asyncio.all_tasks(loop)
-                for task in tasks:
-                    task.cancel()
-                loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+                loop.run_until_complete(_cancel_all_others())
                 loop.close()
+
+
+async def _cancel_all_others() -> None:
+    """End what is left in the event loop, of which there may be nothing."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _build_command(root: Path) -> automation.PulumiCommand:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pulumi import automation
 
     from pytest_meshwright.control_plane import ControlPlane
+    from pytest_meshwright.pulumi_stack import PulumiStack
 
 
 @dataclass
@@ -106,9 +107,45 @@ def declare_gateway(mesh: meshwright.Mesh) -> None:
     )
 
 
+def declare_backend() -> meshwright.VirtualService:
+    """Declare what the virtual node `front` of the fixture `mesh_with_front` calls."""
+    node = meshwright.VirtualNode(
+        "back",
+        mesh_name="demo",
+        spec={
+            "listeners": [{"port_mapping": {"port": 8080, "protocol": "http"}}],
+            "service_discovery": {"dns": {"hostname": "back.internal"}},
+        },
+    )
+    return meshwright.VirtualService(
+        "back.local",
+        mesh_name="demo",
+        spec={"provider": {"virtual_node": {"virtual_node_name": node.name}}},
+    )
+
+
 def exported(result: automation.UpResult) -> dict[str, Any]:
     """What a program has exported."""
     return {name: output.value for name, output in result.outputs.items()}
+
+
+def pending(stack: PulumiStack) -> list[Any]:
+    """The operations of which the stack's state does not know how they ended."""
+    return _deployment(stack).get("pending_operations") or []
+
+
+def initialization_errors(stack: PulumiStack) -> dict[str, list[str]]:
+    """What is wrong with resources that were made, by name, according to the stack's state."""
+    resources: list[Any] = _deployment(stack)["resources"]
+    return {
+        item["urn"].rpartition("::")[2]: item["initErrors"]
+        for item in resources
+        if item.get("initErrors")
+    }
+
+
+def _deployment(stack: PulumiStack) -> dict[str, Any]:
+    return cast("dict[str, Any]", stack.stack.export_stack().deployment)
 
 
 def changes(

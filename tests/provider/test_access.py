@@ -6,7 +6,7 @@ program; each way is used here against a server that refuses everybody else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from pytest_meshwright.waiting import wait_until
 from tests.controlplane.access.accounts import GUEST, OWNER, SECRETS, run, write_keys
 from tests.controlplane.access.serving import Server, serving
 from tests.controlplane.presence.reconnecting import ReconnectingProxy
-from tests.provider.event_loops import EventLoops
 from tests.provider.programs import changes, errors
 
 if TYPE_CHECKING:
@@ -87,7 +86,6 @@ class Stacks:
     """Makes stacks that know nothing but what a test tells them."""
 
     folder: Path
-    loops: EventLoops = field(default_factory=EventLoops)
     made: int = 0
 
     def __call__(
@@ -96,7 +94,7 @@ class Stacks:
         """A stack with a configuration, and an engine with variables."""
         self.made += 1
         return PulumiStack(
-            self.loops.watch(program),
+            program,
             folder=self.folder / f"stack-{self.made}",
             config={f"meshwright:{name}": value for name, value in config.items()},
             environment={"HOME": str(self.folder), "AWS_EC2_METADATA_DISABLED": "true"}
@@ -105,13 +103,11 @@ class Stacks:
 
 
 @pytest.fixture
-def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stacks]:
+def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stacks:
     """Makes stacks; nothing that this machine's user has set reaches them."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    stacks = Stacks(tmp_path)
-    yield stacks
-    stacks.loops.close()
+    return Stacks(tmp_path)
 
 
 def one_mesh(name: str) -> Callable[[], None]:

@@ -9,14 +9,14 @@ import pytest
 from pulumi import automation
 
 import pulumi_meshwright as meshwright
-from tests.provider.programs import errors, exported
-from tests.provider.proxies import connected_proxy
+from tests.provider.programs import declare_backend, errors, exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_meshwright.control_plane import ControlPlane
     from pytest_meshwright.pulumi_stack import PulumiStack
+    from tests.controlplane.presence.reconnecting import ReconnectingProxy
 
 MISSING = "is missing at virtualNode/front ("
 
@@ -38,19 +38,7 @@ class Waiting:
 
     def __call__(self) -> None:
         """Declare the resources, and wait."""
-        node = meshwright.VirtualNode(
-            "back",
-            mesh_name="demo",
-            spec={
-                "listeners": [{"port_mapping": {"port": 8080, "protocol": "http"}}],
-                "service_discovery": {"dns": {"hostname": "back.internal"}},
-            },
-        )
-        service = meshwright.VirtualService(
-            "back.local",
-            mesh_name="demo",
-            spec={"provider": {"virtual_node": {"virtual_node_name": node.name}}},
-        )
+        service = declare_backend()
         reached = meshwright.wait_for_convergence_output(
             mesh_name="demo",
             timeout=self.timeout,
@@ -61,14 +49,8 @@ class Waiting:
 
 
 @pytest.fixture
-def waiting(meshwright_control_plane: ControlPlane) -> Waiting:
-    """The program's knobs; the mesh `demo` is there, and a virtual node that is to call `back`."""
-    client: Any = meshwright_control_plane.client()
-    client.create_mesh(meshName="demo")
-    backends: Any = [{"virtualService": {"virtualServiceName": "back.local"}}]
-    client.create_virtual_node(
-        meshName="demo", virtualNodeName="front", spec={"backends": backends}
-    )
+def waiting(mesh_with_front: None) -> Waiting:
+    """The program's knobs."""
     return Waiting()
 
 
@@ -92,31 +74,29 @@ def test_where_no_proxy_is_connected_the_mesh_is_as_far_as_it_is(
 
 
 def test_a_proxy_that_acknowledges_late_is_waited_for(
-    stack: PulumiStack, meshwright_control_plane: ControlPlane
+    stack: PulumiStack, meshwright_control_plane: ControlPlane, proxy: ReconnectingProxy
 ) -> None:
-    with connected_proxy(meshwright_control_plane) as proxy:
-        proxy.hold()
-        waited: list[str] = []
+    proxy.mood = "hold"
+    waited: list[str] = []
 
-        def watch(line: str) -> None:
-            if MISSING in line:
-                waited.append(line)
-                proxy.acknowledge()
+    def watch(line: str) -> None:
+        if MISSING in line:
+            waited.append(line)
+            proxy.acknowledge_now()
 
-        told = exported(stack.up(on_output=watch))
+    told = exported(stack.up(on_output=watch))
 
     assert waited
     assert told == {"proxies": 1, "revision": revision_of(meshwright_control_plane)}
 
 
 def test_time_that_runs_out_is_an_error_that_names_the_proxies(
-    stack: PulumiStack, waiting: Waiting, meshwright_control_plane: ControlPlane
+    stack: PulumiStack, waiting: Waiting, proxy: ReconnectingProxy
 ) -> None:
     waiting.timeout = 0.1
-    with connected_proxy(meshwright_control_plane) as proxy:
-        proxy.hold()
-        with pytest.raises(automation.CommandError) as caught:
-            stack.up()
+    proxy.mood = "hold"
+    with pytest.raises(automation.CommandError) as caught:
+        stack.up()
 
     told = errors(str(caught.value))[0]
     assert "mesh 'demo': after 0.1 s, revision " in told
@@ -125,22 +105,21 @@ def test_time_that_runs_out_is_an_error_that_names_the_proxies(
 
 @pytest.mark.meshwright_allow("rejection", reason="the proxy is told to reject")
 def test_a_proxy_that_rejects_is_an_error_with_its_reason(
-    stack: PulumiStack, meshwright_control_plane: ControlPlane
+    stack: PulumiStack, proxy: ReconnectingProxy
 ) -> None:
-    with connected_proxy(meshwright_control_plane) as proxy:
-        proxy.reject("no, thanks")
-        with pytest.raises(automation.CommandError) as caught:
-            stack.up()
+    proxy.mood = "refuse once"
+    with pytest.raises(automation.CommandError) as caught:
+        stack.up()
 
     told = errors(str(caught.value))[0]
     assert "mesh 'demo': rejected by virtualNode/front (" in told
-    assert told.endswith("): no, thanks")
+    assert told.endswith("): no such thing")
 
 
 def test_a_preview_waits_for_nothing_and_tells_what_has_been_reached(
     make_stack: Callable[[Callable[[], None]], PulumiStack],
-    waiting: Waiting,
     meshwright_control_plane: ControlPlane,
+    proxy: ReconnectingProxy,
 ) -> None:
     seen: list[Any] = []
 
@@ -148,8 +127,7 @@ def test_a_preview_waits_for_nothing_and_tells_what_has_been_reached(
         reached = meshwright.wait_for_convergence("demo", revision=10**6, timeout=PATIENT)
         seen.append((reached.proxies, reached.revision))
 
-    with connected_proxy(meshwright_control_plane):
-        make_stack(program).preview()
+    make_stack(program).preview()
 
     assert seen == [(1, revision_of(meshwright_control_plane))]
 

@@ -62,7 +62,6 @@ class Asking:
         held: Mapping[str, str] | None,
         *,
         delta: bool,
-        timeout: float,
     ) -> None:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
@@ -71,7 +70,7 @@ class Asking:
         more = {} if held is None else {"initial_resource_versions": held}
         self.send(kind(type_url=CLUSTER, node=base_pb2.Node(id=node_id), **more))
         requests = iter(self._requests.get, None)
-        self.responses = method(requests, timeout=timeout, metadata=metadata)
+        self.responses = method(requests, timeout=TIMEOUT, metadata=metadata)
 
     def send(self, request: Any) -> None:
         """Send another request; None ends the proxy's side."""
@@ -96,12 +95,10 @@ def asking(
     secure: bool = True,
     delta: bool = True,
     held: Mapping[str, str] | None = None,
-    timeout: float = TIMEOUT,
 ) -> Generator[Asking]:
     """Open a stream over TLS, with credentials if given, or without TLS.
 
-    `held` are the versions of clusters that a delta proxy has from an earlier stream; `timeout` is
-    for how many seconds the stream may last.
+    `held` are the versions of clusters that a delta proxy has from an earlier stream.
     """
     if secure:
         key, chain = pair or (None, None)
@@ -113,7 +110,7 @@ def asking(
     else:
         channel = grpc.insecure_channel(address)
     with channel:
-        stream = Asking(channel, node_id, metadata, held, delta=delta, timeout=timeout)
+        stream = Asking(channel, node_id, metadata, held, delta=delta)
         try:
             yield stream
         finally:
