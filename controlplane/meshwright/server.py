@@ -241,7 +241,11 @@ def _build_api(settings: Settings, parts: _Parts, statuses: Statuses) -> _ApiSer
     app = build_app(
         parts.writer,
         StatusApi(parts.meshes, statuses.render),
-        OperatorApi(parts.writer, count_proxies=statuses.count_proxies),
+        OperatorApi(
+            parts.writer,
+            find_problems=statuses.find_problems,
+            count_proxies=statuses.count_proxies,
+        ),
         SharingApi(parts.writer),
         TokenApi(parts.tokens, parts.writer, account_id=settings.account_id),
         parts.distribution.metrics.render,

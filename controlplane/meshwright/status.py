@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from meshwright.graph.findings import find_problems
+from meshwright.graph import Graph
+from meshwright.graph.findings import Finding, find_problems
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey
 from meshwright.presence.reading import OtherReplicas, ReplicaProxy
@@ -58,12 +59,11 @@ class Statuses:
             return None
         own = [ReplicaProxy(self._replica, each) for each in self._distribution.proxies(mesh)]
         revision, age = graph.head.revision, self._distribution.age(mesh)
-        problems = (*find_problems(graph), *self._distribution.find_problems(mesh))
         return {
             "mesh": mesh.name,
             "revision": revision,
             "committed_at": _render_time(graph.head.committed_at),
-            "findings": [asdict(finding) for finding in problems],
+            "findings": [asdict(finding) for finding in self.find_problems(graph)],
             "replica": self._replica,
             "incomplete": None if failure is None else str(failure),
             "proxies": [
@@ -75,6 +75,10 @@ class Statuses:
                 for refusal in self._distribution.refusals(mesh)
             ],
         }
+
+    def find_problems(self, graph: Graph) -> list[Finding]:
+        """The findings of a mesh, in itself and in what it needs from outside."""
+        return [*find_problems(graph), *self._distribution.find_problems(graph)]
 
     async def count_proxies(self) -> Counter[MeshKey]:
         """How many proxies of each mesh are connected, to all replicas.

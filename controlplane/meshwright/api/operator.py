@@ -32,7 +32,7 @@ from meshwright.api.decisions import no_such
 from meshwright.api.errors import ApiError, as_api_error, bad_request
 from meshwright.api.parsing import json_list, json_object, parse_object
 from meshwright.api.writing import Writer
-from meshwright.graph.findings import find_problems
+from meshwright.graph.findings import Finding
 from meshwright.graph.graph import Graph
 from meshwright.meshes import Meshes
 from meshwright.model.documents import CREATION_ORDER, render_document
@@ -58,6 +58,7 @@ REVISION_HEADER: Final = "x-meshwright-revision"
 
 _log = structlog.get_logger("meshwright.api")
 
+FindProblems = Callable[[Graph], Sequence[Finding]]
 CountProxies = Callable[[], Awaitable[Counter[MeshKey]]]
 
 
@@ -66,12 +67,16 @@ class OperatorApi:
 
     Args:
         writer: Carries out changes of the meshes that are shown.
+        find_problems: The findings of a mesh.
         count_proxies: How many proxies of each mesh are connected.
     """
 
-    def __init__(self, writer: Writer, *, count_proxies: CountProxies) -> None:
+    def __init__(
+        self, writer: Writer, *, find_problems: FindProblems, count_proxies: CountProxies
+    ) -> None:
         self._writer = writer
         self._meshes = writer.meshes
+        self._find_problems = find_problems
         self._count_proxies = count_proxies
 
     def routes(self) -> list[Route]:
@@ -95,7 +100,11 @@ class OperatorApi:
         proxies = await self._count_proxies()
         return {
             "meshes": [
-                _summarize(graph, caller.account_id) | {"proxies": proxies[graph.head.mesh]}
+                _summarize(graph, caller.account_id)
+                | {
+                    "findings": len(self._find_problems(graph)),
+                    "proxies": proxies[graph.head.mesh],
+                }
                 for graph in listed
                 if caller.may_see(graph.head.mesh, graph.shared_with)
             ]
@@ -271,7 +280,6 @@ def _summarize(graph: Graph, account_id: str) -> dict[str, Any]:
         "revision": graph.head.revision,
         "committed_at": graph.head.committed_at,
         "resources": {kind.value: counts[kind.value] for kind in CREATION_ORDER[1:]},
-        "findings": len(find_problems(graph)),
     }
 
 

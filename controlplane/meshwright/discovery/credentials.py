@@ -174,10 +174,24 @@ class Credentials:
         mapped = self._mapped.get(arn)
         return None if mapped is None else mapped.credential
 
-    def find_error(self, arn: str) -> str:
-        """Why what is mapped to an ARN now can't be used; empty where it can."""
+    def find_error(self, arn: str, *, is_trust: bool) -> str:
+        """Why what is mapped to an ARN now can't be used; empty where it can.
+
+        Args:
+            arn: The ARN.
+            is_trust: Whether authorities are needed, or else a certificate with its key.
+        """
         mapped = self._mapped.get(arn)
-        return f"nobody has mapped {arn}" if mapped is None else mapped.error
+        if mapped is None:
+            return f"nobody has mapped {arn}"
+        credential = mapped.credential
+        if mapped.error or credential is None:
+            return mapped.error
+        if is_trust and not credential.authorities:
+            return f"what {arn} is mapped to has no {AUTHORITIES_FILE}"
+        if not is_trust and not credential.key:
+            return f"what {arn} is mapped to has no {CHAIN_FILE} with {KEY_FILE}"
+        return ""
 
     def refresh(self) -> frozenset[str]:
         """Read what is due, and return the ARNs that stand for something else now."""

@@ -13,7 +13,8 @@ from meshwright.discovery.cloud_map import CloudMap
 from meshwright.discovery.credentials import Credentials
 from meshwright.graph.findings import Finding
 from meshwright.graph.graph import Graph
-from meshwright.model.resources import ResourceKey
+from meshwright.graph.references import CertificateUse, certificates_of
+from meshwright.model.resources import Resource, ResourceKey
 from meshwright.translate.lookups import (
     CloudMapService,
     Credential,
@@ -85,37 +86,56 @@ class LiveOutside:
                 _log.exception("unexpected_error", doing="reading mapped certificates")
                 continue
             if changed:
-                self._notify(lambda lookup, arns=changed: not arns.isdisjoint(_arns_of(lookup)))
+                self._notify(lambda lookup, arns=changed: _needs_any(lookup, arns))
 
     def find_problems(self, graph: Graph, keys: Collection[ResourceKey]) -> Iterator[Finding]:
         """What proxies of a mesh wait for in vain, or have in an older state than they should.
+
+        Certificates that a specification names are looked at before a proxy asks for them, so
+        that they can be mapped before one is started.
 
         Args:
             graph: The mesh.
             keys: Its resources that have proxies.
         """
-        for key in sorted(keys):
-            resource = graph.resources.get(key)
-            if resource is None:
-                continue
-            for lookup in self._needs.get(key, ()):
-                for code, reason, remedy in self._problems_of(lookup):
-                    yield Finding(resource.arn, code, "", f"{key}: {reason}", remedy)
+        for key in sorted(graph.resources):
+            resource = graph.resources[key]
+            used = [*certificates_of(resource)]
+            named = {(use.arn, use.is_trust) for use in used}
+            if key in keys:
+                for lookup in self._needs.get(key, ()):
+                    yield from self._lookup_problems(resource, lookup)
+                    used += [
+                        CertificateUse("", arn, is_trust)
+                        for arn, is_trust in _certificates_in(lookup)
+                        if (arn, is_trust) not in named
+                    ]
+            for use in used:
+                yield from self._certificate_problems(resource, use)
 
-    def _problems_of(self, lookup: Lookup) -> Iterator[tuple[str, str, str]]:
+    def _lookup_problems(self, resource: Resource, lookup: Lookup) -> Iterator[Finding]:
         if isinstance(lookup, EndpointsLookup):
             error = self._cloud_map.find_error(lookup.service)
             if error:
-                yield (
+                yield Finding(
+                    resource.arn,
                     "DiscoveryFailed",
-                    f"AWS Cloud Map does not say which instances {lookup.service} has: {error}",
+                    "",
+                    f"{resource.key}: AWS Cloud Map does not say which instances {lookup.service} "
+                    f"has: {error}",
                     "create the service, or let the control plane's credentials discover instances",
                 )
-        for arn in _arns_of(lookup):
-            error = self._credentials.find_error(arn)
-            if error:
-                remedy = f"map {arn} in the file of --certificates to a directory or secret with it"
-                yield "CertificateUnusable", error, remedy
+
+    def _certificate_problems(self, resource: Resource, use: CertificateUse) -> Iterator[Finding]:
+        error = self._credentials.find_error(use.arn, is_trust=use.is_trust)
+        if error:
+            yield Finding(
+                resource.arn,
+                "CertificateUnusable",
+                use.field,
+                f"{resource.key}: {error}",
+                f"map {use.arn} in the file of --certificates to a directory or secret with it",
+            )
 
     def _notice_instances(self, service: CloudMapService) -> None:
         self._notify(
@@ -132,5 +152,12 @@ def _services_of(lookups: Iterable[Lookup]) -> set[CloudMapService]:
     return {each.service for each in lookups if isinstance(each, EndpointsLookup)}
 
 
-def _arns_of(lookup: Lookup) -> Iterable[str]:
-    return lookup.arns if isinstance(lookup, SecretLookup) else ()
+def _certificates_in(lookup: Lookup) -> Iterator[tuple[str, bool]]:
+    """The ARNs that a lookup needs, and whether it is their authorities that it needs."""
+    if isinstance(lookup, SecretLookup):
+        for arn in lookup.arns:
+            yield arn, lookup.is_trust
+
+
+def _needs_any(lookup: Lookup, arns: Collection[str]) -> bool:
+    return any(arn in arns for arn, _ in _certificates_in(lookup))

@@ -75,15 +75,16 @@ def _problems_of(graph: Graph, resource: Resource) -> Iterator[Finding]:
                 f"{resource.key} has no route, so it answers every request with 404",
                 "create a route in it",
             )
-        case Kind.ROUTE:
+        case Kind.ROUTE | Kind.GATEWAY_ROUTE:
             for violation in find_violations(graph, resource):
-                # It was accepted, and a later change to its target took the ground away.
+                # It was accepted, and a later change to its target, or to what it is in, took the
+                # ground away.
                 yield Finding(
                     resource.arn,
                     "TargetUnreachable",
                     violation.field,
                     f"{resource.key}: {violation.field} {violation.message}",
-                    "change the route, or give the virtual node back the listener",
+                    f"change the {resource.key.kind.label}, or give back the listener it needs",
                 )
             yield from _shadowed_tcp_route(graph, resource)
         case _:
@@ -134,13 +135,15 @@ def _shared_tcp_ports(graph: Graph, node: Resource) -> Iterator[Finding]:
 def _shadowed_tcp_route(graph: Graph, route: Resource) -> Iterator[Finding]:
     """A TCP route that gets nothing, since another one takes the connections of all its ports."""
     ports = _tcp_ports_of(graph, route)
+    if not ports:
+        return
     before = [
         each
         for each in graph.children_of(route.key.parent_key or route.key)
         if (route_priority(each), each.key.name) < (route_priority(route), route.key.name)
     ]
     taken = {port: each.key for each in reversed(before) for port in _tcp_ports_of(graph, each)}
-    if ports and ports <= taken.keys():
+    if ports <= taken.keys():
         yield Finding(
             route.arn,
             "RouteShadowed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from meshwright.model.resources import Kind, Resource, ResourceKey
 
@@ -80,6 +80,44 @@ def weighted_target_ports(route: Resource) -> Iterator[tuple[Reference, int | No
                 ResourceKey(route.key.mesh, Kind.VIRTUAL_NODE, target["virtualNode"]),
             )
             yield reference, target.get("port")
+
+
+class CertificateUse(NamedTuple):
+    """A field that names a certificate by its ARN.
+
+    Attributes:
+        field: The field's path in the request.
+        arn: The ARN.
+        is_trust: Whether authorities are asked for, or else a certificate with its key.
+    """
+
+    field: str
+    arn: str
+    is_trust: bool
+
+
+def certificates_of(resource: Resource) -> Iterator[CertificateUse]:
+    """The certificates that a resource's specification names by their ARNs."""
+    yield from _certificates(resource.spec, "spec")
+
+
+def _certificates(value: Any, field: str) -> Iterator[CertificateUse]:
+    match value:
+        case {"certificateArn": str(arn)}:
+            yield CertificateUse(f"{field}.certificateArn", arn, is_trust=False)
+        case {"certificateAuthorityArns": [*arns]}:
+            for position, arn in enumerate(cast("list[str]", arns)):
+                yield CertificateUse(
+                    f"{field}.certificateAuthorityArns[{position}]", arn, is_trust=True
+                )
+        case dict():
+            for name, each in cast("dict[str, Any]", value).items():
+                yield from _certificates(each, f"{field}.{name}")
+        case list():
+            for position, each in enumerate(cast("list[Any]", value)):
+                yield from _certificates(each, f"{field}[{position}]")
+        case _:
+            return
 
 
 def route_priority(route: Resource) -> int:

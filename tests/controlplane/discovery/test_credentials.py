@@ -68,7 +68,7 @@ def test_half_a_renewal_leaves_the_last_certificate_in_place(folder: Path):
     credentials.refresh()
 
     assert credentials.find_credential(ARN) == before
-    assert credentials.find_error(ARN) == "KEY_VALUES_MISMATCH"
+    assert credentials.find_error(ARN, is_trust=False) == "KEY_VALUES_MISMATCH"
 
 
 def test_authorities_alone_are_enough_for_a_trust(folder: Path):
@@ -84,7 +84,24 @@ def test_an_arn_that_is_not_mapped_has_no_credential(folder: Path):
     credentials = mapped(folder)
 
     assert credentials.find_credential("arn:other") is None
-    assert credentials.find_error("arn:other") == "nobody has mapped arn:other"
+    assert credentials.find_error("arn:other", is_trust=True) == "nobody has mapped arn:other"
+
+
+@pytest.mark.parametrize(
+    ("gone", "is_trust", "reason"),
+    [("tls.key", False, "has no tls.crt with tls.key"), ("ca.crt", True, "has no ca.crt")],
+)
+def test_what_is_mapped_must_hold_what_is_asked_of_it(
+    folder: Path, gone: str, is_trust: bool, reason: str
+):
+    write(folder, AUTHORITY.issue_cert("color.local"))
+    (folder / gone).unlink()
+    if gone == "tls.key":
+        (folder / "tls.crt").unlink()
+    credentials = mapped(folder)
+
+    assert credentials.find_error(ARN, is_trust=is_trust) == f"what {ARN} is mapped to {reason}"
+    assert credentials.find_error(ARN, is_trust=not is_trust) == ""
 
 
 def test_a_private_key_is_not_shown_in_logs():
@@ -107,11 +124,11 @@ def test_what_is_no_certificate_is_refused_with_a_reason(
     for name, text in content.items():
         (folder / name).write_text(text)
 
-    assert reason in mapped(folder).find_error(ARN)
+    assert reason in mapped(folder).find_error(ARN, is_trust=False)
 
 
 def test_a_missing_directory_is_named(folder: Path):
-    assert mapped(folder).find_error(ARN) == f"there is no directory {folder}"
+    assert mapped(folder).find_error(ARN, is_trust=False) == f"there is no directory {folder}"
 
 
 def test_directories_of_a_mapping_are_found_from_its_file(tmp_path: Path):
