@@ -23,6 +23,7 @@ from pulumi_meshwright.convergence import Convergence, Status
 from pulumi_meshwright.differences import find_differences
 from pulumi_meshwright.invocations import Invocations
 from pulumi_meshwright.model import InvalidIdError, Kind, find_kind, kinds
+from pulumi_meshwright.redaction import hiding
 from pulumi_meshwright.resources import (
     STABLE_OUTPUTS,
     Properties,
@@ -78,8 +79,12 @@ class MeshwrightProvider(engine.Provider):
         """Refuse misspelt settings, and an endpoint that is no URL."""
         failures = check_settings(request.new_inputs)
         # Settings that aren't ours stay out of the state, where their change would look like one.
-        names = [setting.name for setting in SETTINGS if setting.name in request.new_inputs]
-        ours = {name: request.new_inputs[name] for name in names}
+        given = request.new_inputs
+        ours = {each.name: given[each.name] for each in SETTINGS if each.name in given}
+        for each in SETTINGS:
+            # However the configuration has them, in the state they are to be ciphertext.
+            if each.secret and each.name in ours:
+                ours[each.name] = ours[each.name].with_secret(is_secret=True)
         return engine.CheckResponse(ours, _failures(failures))
 
     async def configure(self, request: engine.ConfigureRequest) -> engine.ConfigureResponse:
@@ -143,7 +148,9 @@ class MeshwrightProvider(engine.Provider):
             # Its id could be told; but by the lack of one the engine knows that functions which
             # depend on the resource can't be called yet.
             return engine.CreateResponse("", outputs)
-        found = await self._resources(request.urn).create(kind, request.name, request.properties)
+        resources = self._resources(request.urn)
+        with hiding(request.properties):
+            found = await resources.create(kind, request.name, request.properties)
         return engine.CreateResponse(found.resource_id, found.outputs)
 
     async def read(self, request: engine.ReadRequest) -> engine.ReadResponse:
@@ -151,7 +158,8 @@ class MeshwrightProvider(engine.Provider):
         kind = _kind(request.type)
         state: Properties = request.inputs
         try:
-            found = await self._resources(request.urn).read(kind, request.resource_id, state)
+            with hiding(state):
+                found = await self._resources(request.urn).read(kind, request.resource_id, state)
         except InvalidIdError as error:
             raise ResourceError(str(error)) from None
         if found is None:
@@ -167,13 +175,15 @@ class MeshwrightProvider(engine.Provider):
             outputs = render_update_preview(kind, request.olds, request.news, tags)
             return engine.UpdateResponse(outputs)
         resources = self._resources(request.urn)
-        found = await resources.update(kind, request.olds, request.news)
+        with hiding(request.olds, request.news):
+            found = await resources.update(kind, request.olds, request.news)
         return engine.UpdateResponse(found.outputs)
 
     async def delete(self, request: engine.DeleteRequest) -> None:
         """Remove the resource."""
         kind = _kind(request.type)
-        await self._resources(request.urn).delete(kind, request.properties)
+        with hiding(request.properties):
+            await self._resources(request.urn).delete(kind, request.properties)
 
     async def invoke(self, request: engine.InvokeRequest) -> engine.InvokeResponse:
         """Call a function."""
@@ -181,7 +191,8 @@ class MeshwrightProvider(engine.Provider):
         changing = frozenset(self._changing)
         resources = self._resources("")
         invocations = Invocations(resources, self._convergence, self._settings, changing)
-        result = await invocations.call(request.tok, request.args, preview=preview)
+        with hiding(dict(request.args)):
+            result = await invocations.call(request.tok, request.args, preview=preview)
         return engine.InvokeResponse(dict(result))
 
     async def cancel(self) -> None:

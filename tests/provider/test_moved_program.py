@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import pulumi
 import pulumi_aws.appmesh as aws
 
 from provider.codegen.python_sdk import snake_case
@@ -92,6 +93,38 @@ def test_the_program_runs_with_its_import_changed_and_nothing_else(
     client: Any = meshwright_control_plane.client()
     for declared in run(program(IMPORT)).declared.values():
         assert_is_there(client, declared.type.rpartition(":")[2], declared.inputs)
+    assert changes(stack.destroy()) == {"delete": 34}
+    assert client.list_meshes()["meshes"] == []
+
+
+def test_all_its_resources_are_taken_over_by_another_stack_without_a_change(
+    make_stack: Callable[[Callable[[], None]], PulumiStack],
+) -> None:
+    moved = program("from pulumi_meshwright import appmesh")
+    first = make_stack(moved)
+    first.up()
+    resources: list[Any] = cast("Any", first.stack.export_stack().deployment)["resources"]
+    ids = {(each["type"], each["urn"].rpartition("::")[2]): each.get("id") for each in resources}
+
+    def take_over(
+        given: pulumi.ResourceTransformationArgs,
+    ) -> pulumi.ResourceTransformationResult | None:
+        if not given.type_.startswith("meshwright:index:"):
+            return None
+        opts = pulumi.ResourceOptions(import_=ids[given.type_, given.name])
+        return pulumi.ResourceTransformationResult(
+            given.props, pulumi.ResourceOptions.merge(given.opts, opts)
+        )
+
+    def importing() -> None:
+        pulumi.runtime.register_stack_transformation(take_over)
+        moved()
+
+    second = make_stack(importing)
+
+    assert second.preview().change_summary == {"create": 1, "import": 33}
+    assert changes(second.up()) == {"create": 1, "import": 33}
+    assert changes(second.refresh()) == {}
 
 
 def assert_is_there(client: Any, kind: str, inputs: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pulumi
 import pytest
 from pulumi import automation
 
@@ -12,8 +11,6 @@ import pulumi_meshwright as meshwright
 from tests.provider.programs import Colors, errors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_meshwright.control_plane import ControlPlane
     from pytest_meshwright.pulumi_stack import PulumiStack
 
@@ -129,30 +126,3 @@ def test_an_error_of_the_api_is_one_line_without_a_traceback(
     assert [line.partition(":")[0] for line in lost] == [
         "can't create VirtualRouter 'nowhere/lost'"
     ]
-
-
-def test_secrets_are_in_the_state_as_ciphertext_only(
-    stack: PulumiStack,
-    colors: Colors,
-    meshwright_control_plane: ControlPlane,
-    tmp_path: Path,
-) -> None:
-    def declare(mesh: meshwright.Mesh) -> None:
-        meshwright.VirtualNode(
-            "secretive",
-            mesh_name=mesh.name,
-            spec={"service_discovery": {"dns": {"hostname": pulumi.Output.secret("hush.local")}}},
-        )
-
-    colors.extra.append(declare)
-
-    stack.up()
-    stack.refresh()
-
-    client: Any = meshwright_control_plane.client()
-    node = client.describe_virtual_node(meshName="demo", virtualNodeName="secretive")
-    discovery = node["virtualNode"]["spec"]["serviceDiscovery"]
-    assert discovery == {"dns": {"hostname": "hush.local"}}
-    [state] = tmp_path.rglob("state/.pulumi/stacks/**/test.json")
-    assert "secretive" in state.read_text()
-    assert "hush.local" not in state.read_text()
