@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from meshwright.translate.secrets import SDS_SOCKET
 from meshwright.translate.static import build_sds_cluster, render_resource
 
 CONTROL_PLANE_CLUSTER: Final = "meshwright_control_plane"
@@ -27,12 +28,15 @@ class ControlPlaneTls:
         server_name: The name or IP address in that certificate; None means the host asked for.
         certificate: The file of the proxy's own certificate with its chain, as PEM, or None.
         key: The file of that certificate's key, as PEM.
+        sds_certificate: By what name the SDS server beside the proxy knows the proxy's own
+            certificate, in place of the files; a renewed one is taken over.
     """
 
     authorities: str
     server_name: str | None = None
     certificate: str | None = None
     key: str | None = None
+    sds_certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,9 @@ def _build_tls(tls: ControlPlaneTls, host: str) -> dict[str, Any]:
                 "private_key": {"filename": tls.key},
             }
         ]
+    if tls.sds_certificate is not None:
+        secret = {"name": tls.sds_certificate, "sds_config": SDS_SOCKET}
+        common["tls_certificate_sds_secret_configs"] = [secret]
     context: dict[str, Any] = {"@type": _TLS, "common_tls_context": common}
     if not is_ip_address:
         context["sni"] = name

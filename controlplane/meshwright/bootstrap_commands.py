@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -51,6 +51,14 @@ def bootstrap_command(
     key: Annotated[
         str | None, typer.Option(metavar="FILE", help="The key of --certificate, as PEM.")
     ] = None,
+    sds_certificate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="By what name the SDS server at --sds-socket knows the proxy's own certificate, "
+            "such as its SPIFFE id. Envoy takes renewed ones over.",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -95,11 +103,13 @@ def bootstrap_command(
     """
     from meshwright.bootstrap import BootstrapSettings, build_bootstrap
 
+    if sds_certificate is not None and sds_socket is None:
+        _fail("--sds-certificate needs --sds-socket")
     try:
         settings = BootstrapSettings(
             resource,
             *_split_address(xds, "--xds"),
-            tls=_build_tls(ca, server_name, certificate, key),
+            tls=_build_tls(ca, server_name, certificate, key, sds_certificate),
             token=None if token_file is None else _read_token(token_file, has_tls=ca is not None),
             delta=not state_of_the_world,
             interception=_build_interception(listener_address, application_address),
@@ -109,9 +119,13 @@ def bootstrap_command(
         bootstrap = build_bootstrap(settings)
         _check_node(bootstrap["node"])
     except (OSError, ValueError) as error:
-        typer.echo(f"meshwright: {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
     typer.echo(json.dumps(bootstrap, indent=2))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"meshwright: {message}", err=True)
+    sys.exit(2)
 
 
 def _check_node(node: dict[str, Any]) -> None:
@@ -133,16 +147,28 @@ def _split_address(text: str, option: str) -> tuple[str, int]:
 
 
 def _build_tls(
-    ca: str | None, server_name: str | None, certificate: str | None, key: str | None
+    ca: str | None,
+    server_name: str | None,
+    certificate: str | None,
+    key: str | None,
+    sds_certificate: str | None,
 ) -> ControlPlaneTls | None:
     if (certificate is None) != (key is None):
         raise ValueError("--certificate and --key belong together: give both or neither")
+    if certificate is not None and sds_certificate is not None:
+        raise ValueError("--certificate and --sds-certificate: give one of them")
     if ca is not None:
         from meshwright.bootstrap import ControlPlaneTls
 
-        return ControlPlaneTls(ca, server_name, certificate, key)
-    if certificate is not None or server_name is not None:
-        raise ValueError("--certificate and --server-name need --ca: without it there is no TLS")
+        return ControlPlaneTls(ca, server_name, certificate, key, sds_certificate)
+    options = {
+        "--certificate": certificate,
+        "--sds-certificate": sds_certificate,
+        "--server-name": server_name,
+    }
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} needs --ca: without it there is no TLS")
     return None
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from meshwright.cli import app
 
+SDS = ("--sds-certificate", "a", "--sds-socket", "/run/sds.sock")
 FRONT = ("--for", "mesh/demo/virtualNode/front", "--xds", "ads.example.com:18000")
 
 
@@ -66,8 +67,13 @@ def test_without_an_address_traffic_is_redirected():
         (("--for", "mesh/demo/virtualService/a", *FRONT[2:]), "expected a virtual node or a"),
         ((*FRONT[:2], "--xds", "ads.example.com"), "--xds 'ads.example.com': expected HOST:PORT"),
         ((*FRONT, "--certificate", "a.pem"), "--certificate and --key belong together"),
-        ((*FRONT, "--certificate", "a.pem", "--key", "a.key"), "need --ca"),
-        ((*FRONT, "--server-name", "ads"), "need --ca"),
+        ((*FRONT, "--certificate", "a.pem", "--key", "a.key"), "--certificate needs --ca"),
+        ((*FRONT, "--server-name", "ads"), "--server-name needs --ca"),
+        ((*FRONT, "--ca", "c", "--sds-certificate", "a"), "--sds-certificate needs --sds-socket"),
+        (
+            (*FRONT, "--ca", "c", "--certificate", "a", "--key", "b", *SDS),
+            "--certificate and --sds-certificate: give one of them",
+        ),
         ((*FRONT, "--token-file", "-"), "--token-file needs --ca"),
         ((*FRONT, "--ca", "c", "--token-file", "-"), "--token-file -: expected one token"),
         ((*FRONT, "--ca", "c", "--token-file", "/nowhere"), "/nowhere"),

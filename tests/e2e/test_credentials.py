@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -14,12 +16,14 @@ import trustme
 
 from meshwright.bootstrap import ControlPlaneTls
 from pytest_meshwright.checks import find_complaints
+from pytest_meshwright.control_plane import ProxyStatus
 from pytest_meshwright.envoy import Envoy
 from pytest_meshwright.envoy_bootstrap import ProxyCredentials
 from pytest_meshwright.lab import Lab, Service
 from pytest_meshwright.waiting import wait_until
 from tests.certificates import ONE_DAY, issue_for_uris
 from tests.controlplane.access.serving import MESHWRIGHT
+from tests.e2e.behaviour.sds_server import SdsServer
 
 AUTHORITY: Final = trustme.CA()
 SERVER_NAME: Final = "ads.example.com"
@@ -59,13 +63,19 @@ class AccessLab:
         return f"mesh/demo/virtualNode/{name}"
 
     def connect(
-        self, name: str, *, tls: ControlPlaneTls | None = None, token: str | None = None
+        self,
+        name: str,
+        *,
+        tls: ControlPlaneTls | None = None,
+        token: str | None = None,
+        sds_socket: Path | None = None,
     ) -> Service:
         """An application and an Envoy that shows these credentials."""
         return self.lab.add_service(
             name,
             mesh="demo",
             hostname=f"{name}.internal",
+            sds_socket=sds_socket,
             credentials=ProxyCredentials(tls or self.tls(), token),
         )
 
@@ -115,15 +125,19 @@ class AccessLab:
     def wait_admitted(self, service: Service) -> None:
         """Wait until a proxy has taken its configuration."""
         wait_until(
-            lambda: [
-                proxy
-                for proxy in self.lab.control_plane.status("demo").proxies
-                if proxy.node_id == service.node_id and proxy.acknowledged_revision
-            ],
+            lambda: self.find_proxies(service),
             what=f"{service.node_id} to be admitted",
             timeout=60,
             seen=lambda: self.lab.control_plane.status("demo"),
         )
+
+    def find_proxies(self, service: Service) -> list[ProxyStatus]:
+        """The streams of a proxy that has taken its configuration."""
+        return [
+            proxy
+            for proxy in self.lab.control_plane.status("demo").proxies
+            if proxy.node_id == service.node_id and proxy.acknowledged_revision
+        ]
 
     def wait_refused(self, service: Service) -> dict[str, Any]:
         """Wait until a proxy has been refused, and give what the mesh's status says of it."""
@@ -252,7 +266,6 @@ def test_a_certificate_that_expires_ends_the_stream_and_traffic_goes_on(access: 
     service.application.start_probe(f"http://{service.name}.local/")
 
     assert access.wait_refused(service)["reason"].endswith("has expired")
-    # Envoy tries again, on the connection that it has.
     wait_until(lambda: access.wait_refused(service)["count"] > 1, what="it to be refused again")
 
     came = [
@@ -262,6 +275,29 @@ def test_a_certificate_that_expires_ends_the_stream_and_traffic_goes_on(access: 
     ]
     assert len(came) == 1
     assert {record.status for record in service.application.stop_probe()} == {200}
+
+
+def test_a_renewed_certificate_of_the_sds_server_keeps_a_proxy_admitted(access: AccessLab):
+    node = access.make_node("renewed")
+    spiffe_id = f"spiffe://example.com/{node}"
+    with TemporaryDirectory() as folder, SdsServer(Path(folder) / "sds") as sds:
+        sds.add_certificate(spiffe_id, issue_for_uris(AUTHORITY, spiffe_id, expires_in=LIFE))
+        service = access.connect(
+            "renewed",
+            tls=replace(access.tls(), sds_certificate=spiffe_id),
+            sds_socket=Path(folder) / "sds",
+        )
+        access.wait_admitted(service)
+        (first,) = access.find_proxies(service)
+
+        sds.add_certificate(spiffe_id, issue_for_uris(AUTHORITY, spiffe_id))
+
+        wait_until(
+            lambda: [each for each in access.find_proxies(service) if each.peer != first.peer],
+            what="the proxy to come again, with the other certificate",
+            timeout=90,
+        )
+        service.envoy.stop()
 
 
 def test_a_mapping_says_which_node_a_certificate_is_for(

@@ -24,7 +24,7 @@ SDS_CLUSTER: Final = "static_cluster_sds_unix_socket"
 """The bootstrap's cluster of the proxy's own SDS server, as App Mesh's Envoy image names it."""
 
 ADS: Final[dict[str, Any]] = {"ads": {}, "resource_api_version": "V3"}
-_SOCKET: Final[dict[str, Any]] = {
+SDS_SOCKET: Final[dict[str, Any]] = {
     "api_config_source": {
         "api_type": "GRPC",
         "transport_api_version": "V3",
@@ -119,5 +119,5 @@ def issuer_source(certificate: Mapping[str, Any]) -> SecretSource | None:
 
 def build_reference(source: SecretSource) -> dict[str, Any]:
     """How a TLS context names a secret (Envoy's API, SdsSecretConfig)."""
-    config = _SOCKET if isinstance(source, SocketSource) else ADS
+    config = SDS_SOCKET if isinstance(source, SocketSource) else ADS
     return {"name": source.name, "sds_config": config}

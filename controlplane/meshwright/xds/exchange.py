@@ -26,6 +26,7 @@ from meshwright.xds.wire import Node, Request
 
 _WOKEN_IN_A_TURN: Final = 100
 
+_NOT_ADMITTED: Final = (Status.UNAUTHENTICATED, Status.PERMISSION_DENIED)
 _NOBODY: Final = Node("", {}, "")
 
 _log = structlog.get_logger("meshwright.xds")
@@ -130,6 +131,9 @@ class Exchange:
             _log.warning("proxy_refused", node_id=self._node_id, peer=self._peer, reason=reason)
             if self._key is not None:
                 self._distribution.refuse(self._key, self._node_id, self._peer, reason)
+        if status in _NOT_ADMITTED and self._credentials.certificate is not None:
+            # A connection keeps its certificate; on another one the proxy may show a better one.
+            self._call.go_away()
         self._call.finish(status, reason, at_once=status is Status.DEADLINE_EXCEEDED)
         self._leave()
 

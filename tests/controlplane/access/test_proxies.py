@@ -27,6 +27,7 @@ from tests.controlplane.access.ads import (
     BACK,
     CLUSTER,
     FRONT,
+    Asking,
     ads_address,
     asking,
     make_demo,
@@ -127,6 +128,22 @@ def test_a_certificate_ends_its_stream_when_it_expires(server: Server):
 
     assert error.code() == grpc.StatusCode.UNAUTHENTICATED
     assert error.details() == f"its client certificate, spiffe://example.com/{BACK}, has expired"
+
+
+def test_a_proxy_whose_certificate_has_expired_has_to_connect_again(server: Server):
+    """So it shows a renewed one, where it has one; here it is refused the connection."""
+    key, chain = issue(f"spiffe://example.com/{BACK}", expires_in=timedelta(seconds=8))
+    credentials = grpc.ssl_channel_credentials(AUTHORITY.cert_pem.bytes(), key, chain)
+    with grpc.secure_channel(ads_address(server), credentials) as channel:
+        errors: list[Any] = []
+        for _ in range(2):
+            stream = Asking(channel, BACK, (), None, delta=True)
+            errors.append(stream.expect_end())
+            stream.send(None)
+
+    assert [error.code() for error in errors] == [
+        *(grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNAVAILABLE)
+    ]
 
 
 def test_new_authorities_are_taken_over(server: Server, folder: Path):

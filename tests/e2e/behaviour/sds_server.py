@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.certificates import Pair
 
 
 class SdsServer(sds_pb2_grpc.SecretDiscoveryServiceServicer):
-    """Serves secrets by their names, each once to whoever asks.
+    """Serves secrets by their names, and what takes their place to whoever has them.
 
     Args:
         socket: Where it listens.
@@ -28,6 +30,7 @@ class SdsServer(sds_pb2_grpc.SecretDiscoveryServiceServicer):
 
     def __init__(self, socket: Path) -> None:
         self._secrets: dict[str, Any] = {}
+        self._changed = threading.Condition()
         # A thread for each stream, and each Envoy has one for each secret.
         self._server = grpc.server(ThreadPoolExecutor(100))
         sds_pb2_grpc.add_SecretDiscoveryServiceServicer_to_server(self, self._server)
@@ -40,23 +43,41 @@ class SdsServer(sds_pb2_grpc.SecretDiscoveryServiceServicer):
             "certificate_chain": {"inline_bytes": chain},
             "private_key": {"inline_bytes": key},
         }
-        self._secrets[name] = Secret(name=name, tls_certificate=pair)
+        self._put(Secret(name=name, tls_certificate=pair))
 
     def add_trust(self, name: str, authority: trustme.CA) -> None:
         """Serve an authority."""
         context = {"trusted_ca": {"inline_bytes": authority.cert_pem.bytes()}}
-        self._secrets[name] = Secret(name=name, validation_context=context)
+        self._put(Secret(name=name, validation_context=context))
+
+    def _put(self, secret: Any) -> None:
+        with self._changed:
+            self._secrets[secret.name] = secret
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def StreamSecrets(self, request_iterator: Iterator[Any], context: Any) -> Iterator[Any]:  # noqa: N802 - gRPC's name
-        """Answer the first request of a stream, and wait for its end."""
-        del context
-        for number, request in enumerate(request_iterator):
-            if number:
-                continue  # an acknowledgement
+        """Answer the first request of a stream, again when there is another secret."""
+        context.add_callback(self._wake)
+        name = next(request_iterator).resource_names[0]
+        sent: Any = None
+        for number in itertools.count(1):
+            with self._changed:
+                while self._secrets[name] is sent and context.is_active():
+                    self._changed.wait()
+                sent = self._secrets[name]
+            if not context.is_active():
+                return
             packed = AnyMessage()
-            packed.Pack(self._secrets[request.resource_names[0]])
+            packed.Pack(sent)
             yield DiscoveryResponse(
-                version_info="1", nonce="1", type_url=packed.type_url, resources=[packed]
+                version_info=str(number),
+                nonce=str(number),
+                type_url=packed.type_url,
+                resources=[packed],
             )
 
     def __enter__(self) -> Self:

@@ -142,6 +142,10 @@ class Call:
             trailers = [(":status", "200"), ("content-type", _CONTENT_TYPE), *trailers]
         self._stream.finish(trailers)
 
+    def go_away(self) -> None:
+        """Have the caller make its next call on another connection."""
+        self._stream.go_away()
+
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True

@@ -150,6 +150,10 @@ class Http2Stream:
         """Give up what the peer has not taken."""
         self._waiting.clear()
 
+    def go_away(self) -> None:
+        """Have the peer open its next stream on another connection."""
+        self._connection.go_away()
+
     def finish(self, trailers: Sequence[tuple[str, str]]) -> None:
         """Send trailers after all data, which ends the stream."""
         self._waiting_trailers = encode_headers(trailers)
