@@ -63,7 +63,13 @@ class Meshes:
         return sum(graph.head.mesh.owner == owner and graph.mesh is not None for graph in graphs)
 
     def catch_up(self, mesh: MeshKey) -> Graph:
-        """Take over what was committed since, by whomever, and return the current graph."""
+        """Take over what was committed since, by whomever, and return the current graph.
+
+        Where nothing was, nobody is waited for who writes, nor made to wait.
+        """
+        graph = self.graph(mesh)
+        if self.store.head(mesh).revision == graph.head.revision:
+            return graph
         with self.writing:
             before = self.graph(mesh)
             head = self.store.head(mesh)
