@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from meshwright.graph import Graph
 from meshwright.graph.findings import Finding, find_problems
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey
-from meshwright.presence.reading import OtherReplicas, ReplicaProxy
+from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy
 from meshwright.store import StoreError
 from meshwright.xds.distribution import Distribution
+
+_PATIENCE_SECONDS: Final = 5.0
+_THREADS: Final = 8
+"""How many questions to the store are under way at once; further ones wait for their turn."""
+
+_T = TypeVar("_T")
 
 
 class Statuses:
@@ -37,6 +45,7 @@ class Statuses:
         self._distribution = distribution
         self._others = others
         self._replica = replica
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="status")
 
     async def render(self, mesh: MeshKey) -> Mapping[str, Any] | None:
         """The revision, findings, proxies and refusals of a mesh; None where it does not exist.
@@ -46,10 +55,10 @@ class Statuses:
         Raises:
             StoreError: The store can't be read, and nothing is known here.
         """
-        others: list[ReplicaProxy] = []
+        others = Elsewhere([], [])
         failure: StoreError | None = None
         try:
-            others = await asyncio.to_thread(self._read, mesh)
+            others = await self._ask(partial(self._read, mesh))
         except StoreError as error:
             failure = error
         graph = self._meshes.graph(mesh)
@@ -59,16 +68,17 @@ class Statuses:
             return None
         own = [ReplicaProxy(self._replica, each) for each in self._distribution.proxies(mesh)]
         revision, age = graph.head.revision, self._distribution.age(mesh)
+        findings = dict.fromkeys((*self.find_problems(graph), *others.findings))
         return {
             "mesh": mesh.name,
             "revision": revision,
             "committed_at": _render_time(graph.head.committed_at),
-            "findings": [asdict(finding) for finding in self.find_problems(graph)],
+            "findings": [asdict(finding) for finding in findings],
             "replica": self._replica,
             "incomplete": None if failure is None else str(failure),
             "proxies": [
                 _render_proxy(each, revision, age)
-                for each in sorted([*own, *others], key=lambda each: each.status.resource)
+                for each in sorted([*own, *others.proxies], key=lambda each: each.status.resource)
             ],
             "refusals": [
                 refusal | {each: _render_time(refusal[each]) for each in ("first_at", "at")}
@@ -86,13 +96,25 @@ class Statuses:
         Raises:
             StoreError: The store can't be read.
         """
-        counts = await asyncio.to_thread(self._others.count)
-        return counts + self._distribution.count_proxies()
+        return await self._ask(self._others.count) + self._distribution.count_proxies()
 
-    def _read(self, mesh: MeshKey) -> list[ReplicaProxy]:
+    async def _ask(self, question: Callable[[], _T]) -> _T:
+        """Ask the store, for as long as somebody who looks at a status has patience.
+
+        Raises:
+            StoreError: It can't be read, or does not answer.
+        """
+        asking = asyncio.get_running_loop().run_in_executor(self._threads, question)
+        try:
+            return await asyncio.wait_for(asking, _PATIENCE_SECONDS)
+        except TimeoutError:
+            url, seconds = self._meshes.store.url, f"{_PATIENCE_SECONDS:g} s"
+            raise StoreError(f"store {url!r} has not answered within {seconds}") from None
+
+    def _read(self, mesh: MeshKey) -> Elsewhere:
         """Take over the mesh as it is now, and then see how far the others' proxies have come."""
         self._meshes.catch_up(mesh)
-        return self._others.proxies(mesh)
+        return self._others.read(mesh)
 
 
 def _render_proxy(proxy: ReplicaProxy, revision: int, age: float) -> dict[str, Any]:

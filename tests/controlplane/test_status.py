@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from meshwright.graph.findings import Finding
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey
 from meshwright.operator.waiting import find_missing
-from meshwright.presence.reading import OtherReplicas, ReplicaProxy
+from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy
 from meshwright.status import Statuses
 from meshwright.store import StoreError
 from meshwright.store.sqlite import SqliteStore
@@ -27,18 +30,28 @@ ELSEWHERE = ProxyStatus(
 
 
 class Others:
-    """What other replicas say, or why that is not known."""
+    """What other replicas say, perhaps after an event, or why that is not known."""
 
-    def __init__(self, *proxies: ProxyStatus, failure: StoreError | None = None) -> None:
+    def __init__(
+        self,
+        *proxies: ProxyStatus,
+        findings: Sequence[Finding] = (),
+        failure: StoreError | None = None,
+        patience: threading.Event | None = None,
+    ) -> None:
+        self._patience = patience
+        self._findings = [*findings]
         self._proxies = [ReplicaProxy("other", each) for each in proxies]
         self._failure = failure
 
-    def proxies(self, mesh: MeshKey) -> list[ReplicaProxy]:
+    def read(self, mesh: MeshKey) -> Elsewhere:
         """The proxies, or the failure."""
         assert mesh
+        if self._patience is not None:
+            self._patience.wait()
         if self._failure is not None:
             raise self._failure
-        return self._proxies
+        return Elsewhere(self._proxies, self._findings)
 
 
 @pytest.fixture
@@ -70,6 +83,13 @@ def test_proxies_of_all_replicas_stand_together(meshes: Meshes):
     assert (status["replica"], status["incomplete"]) == ("own", None)
 
 
+def test_what_several_replicas_find_wrong_stands_there_once(meshes: Meshes):
+    finding = Finding("arn", "DiscoveryFailed", "", "nobody knows", "ask")
+    status = run(render(meshes, Others(ELSEWHERE, findings=[finding, finding])))
+
+    assert status["findings"] == [asdict(finding)]
+
+
 def test_without_the_store_it_is_what_is_known_here_and_says_so(meshes: Meshes):
     status = run(render(meshes, Others(failure=StoreError("store 's' can't be used"))))
 
@@ -78,6 +98,19 @@ def test_without_the_store_it_is_what_is_known_here_and_says_so(meshes: Meshes):
     assert find_missing(status, status["revision"]) == (
         "an unknown part of the proxies of other replicas than own: store 's' can't be used"
     )
+
+
+def test_a_store_that_does_not_answer_is_not_waited_for(
+    meshes: Meshes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("meshwright.status._PATIENCE_SECONDS", 0.1)
+    over = threading.Event()
+    try:
+        status = run(render(meshes, Others(patience=over)))
+    finally:
+        over.set()
+
+    assert status["incomplete"] == f"store {meshes.store.url!r} has not answered within 0.1 s"
 
 
 def test_without_the_store_a_mesh_that_is_not_known_here_is_not_said_to_be_missing(meshes: Meshes):

@@ -88,30 +88,34 @@ class LiveOutside:
             if changed:
                 self._notify(lambda lookup, arns=changed: _needs_any(lookup, arns))
 
-    def find_problems(self, graph: Graph, keys: Collection[ResourceKey]) -> Iterator[Finding]:
-        """What proxies of a mesh wait for in vain, or have in an older state than they should.
+    def find_problems(self, graph: Graph) -> Iterator[Finding]:
+        """What is wrong outside a mesh with what it names, and with what its proxies need.
 
         Certificates that a specification names are looked at before a proxy asks for them, so
         that they can be mapped before one is started.
-
-        Args:
-            graph: The mesh.
-            keys: Its resources that have proxies.
         """
         for key in sorted(graph.resources):
             resource = graph.resources[key]
-            used = [*certificates_of(resource)]
-            named = {(use.arn, use.is_trust) for use in used}
-            if key in keys:
-                for lookup in self._needs.get(key, ()):
-                    yield from self._lookup_problems(resource, lookup)
-                    used += [
-                        CertificateUse("", arn, is_trust)
-                        for arn, is_trust in _certificates_in(lookup)
-                        if (arn, is_trust) not in named
-                    ]
-            for use in used:
+            for use in certificates_of(resource):
                 yield from self._certificate_problems(resource, use)
+        yield from self.find_unmet_needs(graph)
+
+    def find_unmet_needs(self, graph: Graph) -> Iterator[Finding]:
+        """What connected proxies of a mesh wait for in vain, or have in an older state.
+
+        Without the certificates that specifications name, which need no proxy to be looked at.
+        """
+        for key in sorted(key for key in self._needs if key.mesh == graph.head.mesh):
+            resource = graph.resources.get(key)
+            if resource is None:
+                continue
+            named = {(use.arn, use.is_trust) for use in certificates_of(resource)}
+            for lookup in self._needs[key]:
+                yield from self._lookup_problems(resource, lookup)
+                for arn, is_trust in _certificates_in(lookup):
+                    if (arn, is_trust) not in named:
+                        use = CertificateUse("", arn, is_trust)
+                        yield from self._certificate_problems(resource, use)
 
     def _lookup_problems(self, resource: Resource, lookup: Lookup) -> Iterator[Finding]:
         if isinstance(lookup, EndpointsLookup):

@@ -4,7 +4,8 @@
     replicas              INSTANCE/PART  {"replica": NAME, "address": ADDRESS, "at": MOMENT,
                                           "meshes": [
                                            [OWNER, MESH, REVISION, EDITION, PROXIES], ...]}
-    proxies/OWNER/MESH    INSTANCE/PART  [a row for each proxy: see `render_rows`, ...]
+    proxies/OWNER/MESH    INSTANCE/PART      [a row for each proxy: see `render_rows`, ...]
+    proxies/OWNER/MESH    INSTANCE/findings  [[RESOURCE, CODE, FIELD, MESSAGE, REMEDY], ...]
 
 An instance is a replica from its start to its end, so that no two ever write to the same entry,
 whatever they are called. A heartbeat says which revision an instance has offered to a mesh's
@@ -17,9 +18,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from itertools import islice
 from typing import Any, Final
 
+from meshwright.graph.findings import Finding
 from meshwright.model.resources import MeshKey
 from meshwright.xds.proxy_status import ProxyStatus
 
@@ -35,6 +38,8 @@ SILENCE_SECONDS: Final = 15.0
 PROXIES_IN_PART: Final = 16
 """How many rows one entry holds. With rows of at most 24 KB, it fits into an item of DynamoDB."""
 
+_FINDINGS: Final = "findings"
+_MAX_FINDINGS: Final = 100
 _MESHES_IN_BEAT: Final = 300
 _MAX_DETAIL: Final = 2_000
 _MAX_VERSION: Final = 100
@@ -94,6 +99,16 @@ def part_name(instance: str, number: int) -> str:
 def instance_of(name: str) -> str:
     """The instance that an entry is of."""
     return name.partition("/")[0]
+
+
+def findings_name(instance: str) -> str:
+    """The name of what an instance has found wrong."""
+    return f"{instance}/{_FINDINGS}"
+
+
+def is_findings(name: str) -> bool:
+    """Whether an entry is no part with rows."""
+    return name.endswith(f"/{_FINDINGS}")
 
 
 def render_heartbeat(instance: str, heartbeat: Heartbeat) -> dict[str, str]:
@@ -176,6 +191,16 @@ def parse_rows(parts: Iterable[str], revision: int, now: float) -> Iterator[Prox
                 lag=0.0 if is_current else max(0.0, now - behind_since),
                 rejection=rejection,
             )
+
+
+def render_findings(findings: Iterable[Finding]) -> str:
+    """What is wrong of what proxies need from outside their mesh."""
+    return _to_json([astuple(each) for each in islice(findings, _MAX_FINDINGS)])
+
+
+def parse_findings(text: str) -> list[Finding]:
+    """The findings of an instance."""
+    return [Finding(*each) for each in json.loads(text)]
 
 
 def _shorten(rejection: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

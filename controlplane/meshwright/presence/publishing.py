@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
+from meshwright.graph.findings import Finding
 from meshwright.model.resources import MeshKey
 from meshwright.presence.entries import (
     BEAT_SECONDS,
@@ -26,10 +27,12 @@ from meshwright.presence.entries import (
     SILENCE_SECONDS,
     Heartbeat,
     Standing,
+    findings_name,
     instance_of,
     parse_heartbeats,
     part_name,
     proxies_collection,
+    render_findings,
     render_heartbeat,
     render_rows,
 )
@@ -67,6 +70,7 @@ class _Parts:
     roomy: set[int] = field(default_factory=set[int])
     stale: set[int] = field(default_factory=set[int])
     edition: int = 0  # until it is written
+    findings: Sequence[Finding] | None = ()  # None: it is not known which are written
 
     def add(self, connection: Connection) -> None:
         number = min(self.roomy, default=len(self.parts))
@@ -91,8 +95,26 @@ class _Parts:
             self.stale.add(number)
 
 
-_Rows = Mapping[str, list[ProxyStatus]]
-"""Parts by name; one without rows is to be removed."""
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What has to be written of a mesh.
+
+    Attributes:
+        parts: Parts with rows by name; one without rows is to be removed.
+        findings: All that is found wrong; None where that is the same as before.
+    """
+
+    parts: Mapping[str, Sequence[ProxyStatus]]
+    findings: Sequence[Finding] | None
+
+    def render(self, instance: str, now: float) -> dict[str, str | None]:
+        contents = {
+            name: render_rows(rows, now) if rows else None for name, rows in self.parts.items()
+        }
+        if self.findings is not None:
+            name = findings_name(instance)
+            contents[name] = render_findings(self.findings) if self.findings else None
+        return contents
 
 
 class Publisher:
@@ -196,14 +218,14 @@ class Publisher:
         if self._store.now() - self._beaten_at > 2 * SILENCE_SECONDS:
             # Others may have removed what was here, or this is the first time.
             self._forget_written()
-        changed = {mesh: self._take_stale(mesh, parts) for mesh, parts in self._meshes.items()}
+        news = {mesh: self._take_news(mesh, parts) for mesh, parts in self._meshes.items()}
         standings = {
             mesh: Standing(self._distribution.revision(mesh), parts.edition, len(parts.part_of))
             for mesh, parts in self._meshes.items()
             if parts.part_of
         }
         try:
-            await asyncio.to_thread(self._write, changed, standings)
+            await asyncio.to_thread(self._write, news, standings)
         except Exception as error:
             self._forget_written()
             if not isinstance(error, StoreError):
@@ -221,27 +243,30 @@ class Publisher:
         """Have everything written anew, since it is not known what is there."""
         for parts in self._meshes.values():
             parts.stale.update(parts.parts)
+            parts.findings = None
 
-    def _take_stale(self, mesh: MeshKey, parts: _Parts) -> _Rows:
-        """The rows of the parts that have to be written; they count as written."""
-        if parts.stale:
+    def _take_news(self, mesh: MeshKey, parts: _Parts) -> _News:
+        """What has to be written of a mesh; it counts as written."""
+        findings = self._distribution.find_unmet_needs(mesh) if parts.part_of else []
+        is_same = parts.findings is not None and [*parts.findings] == findings
+        if parts.stale or not is_same:
             parts.edition = next(self._editions)
+        parts.findings = findings
         stale, parts.stale = parts.stale, set()
         describe = self._distribution.describe
-        return {
-            part_name(self.instance, number): [describe(each) for each in parts.parts[number]]
-            for number in sorted(stale)
-        }
+        return _News(
+            {
+                part_name(self.instance, number): [describe(each) for each in parts.parts[number]]
+                for number in sorted(stale)
+            },
+            None if is_same else findings,
+        )
 
-    def _write(
-        self, changed: Mapping[MeshKey, _Rows], standings: Mapping[MeshKey, Standing]
-    ) -> None:
+    def _write(self, news: Mapping[MeshKey, _News], standings: Mapping[MeshKey, Standing]) -> None:
         """Write rows and then a heartbeat; or, without proxies, remove them. In a thread."""
         now = self._store.now()
-        for mesh, rows in changed.items():
-            contents = {
-                name: render_rows(part, now) if part else None for name, part in rows.items()
-            }
+        for mesh, of_mesh in news.items():
+            contents = of_mesh.render(self.instance, now)
             if contents:
                 self._store.write_entries(proxies_collection(mesh), contents)
         beats: dict[str, str] = {}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from meshwright.graph.findings import Finding
 from meshwright.model.resources import MeshKey
 from meshwright.presence.entries import (
     REPLICAS,
     Heartbeat,
+    Standing,
     instance_of,
+    is_findings,
+    parse_findings,
     parse_heartbeats,
     parse_rows,
     proxies_collection,
@@ -32,12 +36,25 @@ class ReplicaProxy(NamedTuple):
     status: ProxyStatus
 
 
-@dataclass(frozen=True, slots=True)
+class Elsewhere(NamedTuple):
+    """What the other replicas say of a mesh.
+
+    Attributes:
+        proxies: The proxies that are connected to them, by their resources.
+        findings: What those need from outside the mesh and can't get.
+    """
+
+    proxies: list[ReplicaProxy]
+    findings: list[Finding]
+
+
+@dataclass(slots=True)
 class _Known:
-    """The rows of one instance and mesh, as they were read last."""
+    """What one instance says of a mesh, as it was read last."""
 
     edition: int
-    parts: Sequence[str]
+    parts: list[str] = field(default_factory=list[str])
+    findings: list[Finding] = field(default_factory=list[Finding])
 
 
 class OtherReplicas:
@@ -55,8 +72,8 @@ class OtherReplicas:
         self._instance = instance
         self._known: dict[MeshKey, dict[str, _Known]] = {}
 
-    def proxies(self, mesh: MeshKey) -> list[ReplicaProxy]:
-        """The proxies of a mesh that are connected to others, by their resources."""
+    def read(self, mesh: MeshKey) -> Elsewhere:
+        """What others say of a mesh now."""
         heartbeats = self._heartbeats()
         standings = {
             instance: heartbeat.meshes[mesh]
@@ -68,22 +85,18 @@ class OtherReplicas:
             instance not in known or known[instance].edition != standing.edition
             for instance, standing in standings.items()
         ):
-            parts: dict[str, list[str]] = {instance: [] for instance in standings}
-            for name, text in self._store.entries(proxies_collection(mesh)).items():
-                if instance_of(name) in parts:
-                    parts[instance_of(name)].append(text)
-            known = {
-                instance: _Known(standing.edition, parts[instance])
-                for instance, standing in standings.items()
-            }
+            known = self._read_known(mesh, standings)
         self._remember(mesh, known, heartbeats)
         now = self._store.now()
-        found = [
+        proxies = [
             ReplicaProxy(heartbeats[instance].replica, status)
             for instance, standing in standings.items()
             for status in parse_rows(known[instance].parts, standing.revision, now)
         ]
-        return sorted(found, key=lambda each: (each.status.resource, each.replica))
+        return Elsewhere(
+            sorted(proxies, key=lambda each: (each.status.resource, each.replica)),
+            [finding for instance in standings for finding in known[instance].findings],
+        )
 
     def count(self) -> Counter[MeshKey]:
         """How many proxies of each mesh are connected to others."""
@@ -92,6 +105,18 @@ class OtherReplicas:
             for mesh, standing in heartbeat.meshes.items():
                 counts[mesh] += standing.proxies
         return counts
+
+    def _read_known(self, mesh: MeshKey, standings: Mapping[str, Standing]) -> dict[str, _Known]:
+        known = {instance: _Known(standing.edition) for instance, standing in standings.items()}
+        for name, text in self._store.entries(proxies_collection(mesh)).items():
+            of_instance = known.get(instance_of(name))
+            if of_instance is None:
+                continue
+            if is_findings(name):
+                of_instance.findings = parse_findings(text)
+            else:
+                of_instance.parts.append(text)
+        return known
 
     def _remember(
         self, mesh: MeshKey, known: dict[str, _Known], heartbeats: dict[str, Heartbeat]

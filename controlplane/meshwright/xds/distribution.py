@@ -396,9 +396,12 @@ class Distribution:
         return 0.0 if noted_at is None else self._loop.time() - noted_at
 
     def find_problems(self, graph: Graph) -> list[Finding]:
-        """What a mesh's proxies need from outside it and can't get."""
-        keys = {key for key in self._connections if key.mesh == graph.head.mesh}
-        return list(self._outside.find_problems(graph, keys))
+        """What a mesh and its proxies need from outside it and can't get."""
+        return list(self._outside.find_problems(graph))
+
+    def find_unmet_needs(self, mesh: MeshKey) -> list[Finding]:
+        """What the connected proxies of a mesh need from outside it and can't get."""
+        return list(self._outside.find_unmet_needs(self._graph(mesh)))
 
     def count_proxies(self) -> Counter[MeshKey]:
         """How many proxies of each mesh are connected."""

@@ -94,7 +94,7 @@ class Scene:
 
     def seen(self) -> list[ReplicaProxy]:
         """What the other replica sees."""
-        return self.others.proxies(DEMO)
+        return self.others.read(DEMO).proxies
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until something is so."""
@@ -175,6 +175,27 @@ def test_others_see_a_rejection(scene: Scene):
             assert status.rejection is not None
             assert status.rejection["detail"] == "no good"
             assert status.acknowledged_revision == 1
+
+    run(test)
+
+
+def test_others_see_what_proxies_need_and_cannot_get(scene: Scene):
+    """And see no more of it when it is there, or when nobody needs it any more."""
+
+    async def test() -> None:
+        async with scene.publishing():
+            Client(scene.distribution, "blue")
+            front = Client(scene.distribution, "front")
+            where = {"awsCloudMap": {"namespaceName": "demo", "serviceName": "green"}}
+            spec = node_spec("green") | {"serviceDiscovery": where}
+            commit(scene.meshes, build_resource(Kind.VIRTUAL_NODE, "green", spec))
+            await scene.until(lambda: bool(scene.others.read(DEMO).findings))
+            [finding] = scene.others.read(DEMO).findings
+            assert finding == scene.distribution.find_unmet_needs(DEMO)[0]
+            assert (finding.code, finding.resource) == ("DiscoveryFailed", front.connection.arn)
+
+            scene.distribution.disconnect(front.connection)
+            await scene.until(lambda: not scene.others.read(DEMO).findings)
 
     run(test)
 
