@@ -30,7 +30,7 @@ from benchmarks.xds_mesh import (
     write_store,
     write_variants,
 )
-from benchmarks.xds_servers import Ours, Peer, Server
+from benchmarks.xds_servers import Certificate, Ours, Peer, Server
 from tools.dev.console import say
 from tools.dev.go_programs import prepare_go_program
 from tools.dev.paths import CHECKOUT
@@ -155,22 +155,26 @@ def _measure_few_affected(scale: Scale) -> Table:
 def _measure_connections(scale: Scale) -> Iterator[Table]:
     storms: list[Sequence[str]] = []
     memory: list[Sequence[str]] = []
-    for per_node in (10, 1):
+    connected: list[tuple[int, Dialect, bool]] = [
+        (per_node, dialect, False) for per_node in (10, 1) for dialect in _DIALECTS
+    ]
+    # As App Mesh's Envoys come: each with a node of its own, over TLS, and with a token.
+    connected.append((1, "sotw", True))
+    for per_node, dialect, tls in connected:
         size = Size(100, scale.many // per_node, 1, per_node)
-        for dialect in _DIALECTS:
-            label = f"{per_node} a node, {dialect}"
-            with _sides(f"{scale.many:,} proxies: {label}", size, dialect) as sides:
-                used = [f"{side.memory_per_proxy:.0f}" for side in sides]
-                memory.append((label, *used))
-                for warm in (False, True):
-                    costs = [_Cost() for _ in sides]
-                    for _ in range(scale.rounds):
-                        for side, cost in zip(sides, costs, strict=True):
-                            side.storm(warm=warm, cost=cost)
-                    what = f"{'up to date' if warm else 'from nothing'}, {label}"
-                    storms.append((what, *_compare_storms(costs)))
-                # Those who were sent nothing are there all the same.
-                _change_in_turns(sides, HOT, size.proxies, 1)
+        label = f"{per_node} a node, {dialect}{', TLS' if tls else ''}"
+        with _sides(f"{scale.many:,} proxies: {label}", size, dialect, tls=tls) as sides:
+            used = [f"{side.memory_per_proxy:.0f}" for side in sides]
+            memory.append((label, *used))
+            for warm in (False, True):
+                costs = [_Cost() for _ in sides]
+                for _ in range(scale.rounds):
+                    for side, cost in zip(sides, costs, strict=True):
+                        side.storm(warm=warm, cost=cost)
+                what = f"{'up to date' if warm else 'from nothing'}, {label}"
+                storms.append((what, *_compare_storms(costs)))
+            # Those who were sent nothing are there all the same.
+            _change_in_turns(sides, HOT, size.proxies, 1)
     yield Table(
         f"{scale.many:,} proxies that reconnect at once",
         (
@@ -199,7 +203,7 @@ def _measure_growth(scale: Scale) -> Table:
 
 @contextmanager
 def _sides(
-    what: str, size: Size, dialect: Dialect, *, told: bool = True
+    what: str, size: Size, dialect: Dialect, *, told: bool = True, tls: bool = False
 ) -> Iterator[tuple[_Side, _Side]]:
     """Both servers with a mesh, and all proxies connected and up to date."""
     say(f"measuring: {what}")
@@ -210,16 +214,19 @@ def _sides(
         write_plan(size, graph, plan)
         write_variants(size, graph, variants)
         write_store(graph, folder / "meshwright.db")
+        certificate = Certificate.issue(folder) if tls else None
         servers: tuple[Server, Server] = (
-            exits.enter_context(Ours(folder)),
-            exits.enter_context(Peer(size, variants, told=told)),
+            exits.enter_context(Ours(folder, certificate)),
+            exits.enter_context(Peer(size, variants, told=told, certificate=certificate)),
         )
         load = prepare_go_program(CHECKOUT / "benchmarks" / "xds-load")
         sides: list[_Side] = []
         for server in servers:
             wait_until_quiet(server.pid)
             before = measure_memory(server.pid)
-            flags = ("--address", server.address, "--dialect", dialect, "--plan", plan)
+            flags = ["--address", server.address, "--dialect", dialect, "--plan", plan]
+            if certificate is not None:
+                flags += ["--ca", certificate.authority, "--token", server.token]
             fleet = exits.enter_context(Conversation([load, *map(str, flags)]))
             fleet.ask("connect")
             fleet.ask("settle", seconds=_LIMIT_SECONDS)

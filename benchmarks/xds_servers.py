@@ -1,12 +1,16 @@
 """The two control planes of `./dev bench xds`, with the same things to ask of both."""
 
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, cast
 
+import trustme
+
 from benchmarks.conversations import Conversation
 from benchmarks.xds_mesh import HOT, MESH, WEIGHTS, Size, build_route_spec, node_ids
+from meshwright.operator.client import Connection
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.processes import ProcessGroup
 from tools.dev.go_programs import prepare_go_program
@@ -31,9 +35,40 @@ class Server(Protocol):
         """Where it serves ADS."""
         ...
 
+    @property
+    def token(self) -> str:
+        """What proxies have to show; empty for nothing."""
+        ...
+
     def change(self, service: str) -> None:
         """Give a service's route its other weights; what follows of that may take longer."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a server shows for `localhost` over TLS.
+
+    Attributes:
+        chain: the certificate, as PEM.
+        key: its key.
+        authority: who has signed it.
+    """
+
+    chain: Path
+    key: Path
+    authority: Path
+
+    @classmethod
+    def issue(cls, folder: Path) -> "Certificate":
+        """A new one, whose files lie in a folder."""
+        authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+        issued = authority.issue_cert("localhost", key_type=trustme.KeyType.ECDSA)
+        certificate = cls(folder / "chain.pem", folder / "key.pem", folder / "ca.pem")
+        issued.cert_chain_pems[0].write_to_path(str(certificate.chain))
+        issued.private_key_pem.write_to_path(str(certificate.key))
+        authority.cert_pem.write_to_path(str(certificate.authority))
+        return certificate
 
 
 class Ours(AbstractContextManager["Ours"]):
@@ -41,15 +76,25 @@ class Ours(AbstractContextManager["Ours"]):
 
     Args:
         folder: where its store lies, with the mesh in it.
+        certificate: what it shows over TLS, where it then asks for a token; without, it asks for
+            nothing.
     """
 
     name = "meshwright"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Certificate | None = None) -> None:
         self._exits = ExitStack()
         group = self._exits.enter_context(ProcessGroup())
-        self._server = ControlPlane(folder=folder, group=group).start()
+        environment: dict[str, str] = {}
+        if certificate is not None:
+            environment["MESHWRIGHT_XDS_TLS_CERTIFICATE"] = str(certificate.chain)
+            environment["MESHWRIGHT_XDS_TLS_KEY"] = str(certificate.key)
+        self._server = ControlPlane(folder=folder, group=group, environment=environment).start()
         self._exits.callback(self._server.stop)
+        self.token = ""
+        if certificate is not None:
+            scope = f"mesh/{MESH.name}"
+            self.token = Connection(self._server.url).issue_token(scope, seconds=None)["token"]
         self._client = self._server.client()
         self._changes: dict[str, int] = {}
 
@@ -89,14 +134,28 @@ class Peer(AbstractContextManager["Peer"]):
         size: the mesh's.
         variants: what each node has, as `write_variants` writes it.
         told: whether it is told which nodes a change is for, or sets all of them.
+        certificate: what it shows over TLS.
     """
 
-    def __init__(self, size: Size, variants: Path, *, told: bool = True) -> None:
+    token = ""
+
+    def __init__(
+        self,
+        size: Size,
+        variants: Path,
+        *,
+        told: bool = True,
+        certificate: Certificate | None = None,
+    ) -> None:
         self.name = "go-control-plane" if told else "go-control-plane, all set"
         self._size = size
         self._told = told
         self._changes: dict[str, int] = {}
-        self._program = Conversation([prepare_go_program(CHECKOUT / "benchmarks" / "xds-peer")])
+        flags: list[str | Path] = []
+        if certificate is not None:
+            flags = ["--certificate", certificate.chain, "--key", certificate.key]
+        program = prepare_go_program(CHECKOUT / "benchmarks" / "xds-peer")
+        self._program = Conversation([program, *flags])
         self.address = str(self._program.read()["address"])
         self._program.ask("load", file=str(variants))
 

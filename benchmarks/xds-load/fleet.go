@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // identity is a proxy as the plan describes it; a name list of null asks for everything.
@@ -29,12 +32,14 @@ type counts struct {
 }
 
 type fleet struct {
-	address string
-	delta   bool
-	plan    []identity
-	proxies []*proxy
-	running sync.WaitGroup
-	cancel  context.CancelFunc
+	address  string
+	delta    bool
+	security credentials.TransportCredentials
+	token    string
+	plan     []identity
+	proxies  []*proxy
+	running  sync.WaitGroup
+	cancel   context.CancelFunc
 
 	lock    sync.Mutex
 	seen    counts
@@ -43,7 +48,12 @@ type fleet struct {
 }
 
 func newFleet(address string, delta bool) *fleet {
-	return &fleet{address: address, delta: delta, changed: make(chan struct{}, 1)}
+	return &fleet{
+		address:  address,
+		delta:    delta,
+		security: insecure.NewCredentials(),
+		changed:  make(chan struct{}, 1),
+	}
 }
 
 func (fleet *fleet) begin() {

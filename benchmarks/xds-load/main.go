@@ -4,7 +4,7 @@
 // what it is sent, and keeps its versions for the next connection. Of a response it reads the
 // envelope alone, so that both cores are the server's.
 //
-//	argv   --address HOST:PORT --dialect delta|sotw --plan FILE
+//	argv   --address HOST:PORT --dialect delta|sotw --plan FILE [--ca FILE] [--token TOKEN]
 //	       FILE: [{"id": NODE_ID, "names": [[TYPE_URL, [NAME, ...]], ...]}, ...]; no names: all
 //	stdin  {"do": "connect"}           with "warm": true, with the versions of the last time
 //	       {"do": "disconnect"}
@@ -22,6 +22,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"google.golang.org/grpc/credentials"
 )
 
 type command struct {
@@ -35,11 +37,18 @@ func main() {
 	address := flag.String("address", "", "the server's HOST:PORT")
 	dialect := flag.String("dialect", "delta", "delta or sotw")
 	plan := flag.String("plan", "", "who the proxies are, as JSON")
+	ca := flag.String("ca", "", "connect with TLS, to a server with a certificate of this authority")
+	token := flag.String("token", "", "the token that each proxy shows")
 	flag.Parse()
 
 	content, err := os.ReadFile(*plan)
 	check(err)
 	fleet := newFleet(*address, *dialect == "delta")
+	fleet.token = *token
+	if *ca != "" {
+		fleet.security, err = credentials.NewClientTLSFromFile(*ca, "localhost")
+		check(err)
+	}
 	check(json.Unmarshal(content, &fleet.plan))
 	fleet.begin()
 

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 )
 
 const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
@@ -54,7 +54,7 @@ func (proxy *proxy) run(running context.Context, warm bool, opened func()) error
 	defer func() { opened() }()
 	connection, err := grpc.NewClient(
 		"passthrough:///"+proxy.fleet.address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(proxy.fleet.security),
 		grpc.WithSharedWriteBuffer(true),
 		grpc.WithReadBufferSize(0),
 		// Envoy's windows; with them grpc-go does not measure the way by pings of its own.
@@ -69,6 +69,10 @@ func (proxy *proxy) run(running context.Context, warm bool, opened func()) error
 	method := "StreamAggregatedResources"
 	if proxy.fleet.delta {
 		method = "DeltaAggregatedResources"
+	}
+	if proxy.fleet.token != "" {
+		bearer := "Bearer " + proxy.fleet.token
+		running = metadata.AppendToOutgoingContext(running, "authorization", bearer)
 	}
 	described := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 	stream, err := connection.NewStream(running, described, service+method, grpc.WaitForReady(true))

@@ -11,6 +11,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -23,6 +24,8 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -60,10 +63,20 @@ type peer struct {
 }
 
 func main() {
+	certificate := flag.String("certificate", "", "serve with TLS, and with this certificate")
+	key := flag.String("key", "", "its key")
+	flag.Parse()
+	security := insecure.NewCredentials()
+	if *certificate != "" {
+		var err error
+		security, err = credentials.NewServerTLSFromFile(*certificate, *key)
+		check(err)
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 	snapshots := cache.NewSnapshotCache(true, byID{}, nil)
 	served := grpc.NewServer(
+		grpc.Creds(security),
 		grpc.MaxConcurrentStreams(1_000_000),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(

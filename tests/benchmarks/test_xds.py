@@ -19,8 +19,8 @@ def test_each_change_and_connection_is_measured_in_both_dialects(
     assert {title: len(rows) for title, rows in tables.items()} == {
         "a change that all proxies see": 4,
         "a change that 2 of 10 proxies see": 4,
-        "10 proxies that reconnect at once": 8,
-        "memory per proxy, 10 connected": 4,
+        "10 proxies that reconnect at once": 10,
+        "memory per proxy, 10 connected": 5,
         "a change that 2 of 2 proxies see, as the mesh grows": 2,
     }
 
@@ -28,4 +28,4 @@ def test_each_change_and_connection_is_measured_in_both_dialects(
 def test_proxies_that_are_up_to_date_are_sent_nothing(tables: dict[str, list[list[str]]]):
     storms = tables["10 proxies that reconnect at once"]
 
-    assert [row[-2] for row in storms if row[0].startswith("up to date")] == ["0"] * 4
+    assert [row[-2] for row in storms if row[0].startswith("up to date")] == ["0"] * 5
