@@ -138,20 +138,26 @@ class Api:
         )
 
     async def ask_operator(
-        self, path: str, body: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        patience: float | None = None,
+        on_wait: Callable[[str], None] | None = None,
     ) -> dict[str, Any]:
         """Ask for what is beside App Mesh's API, for instance a mesh's status.
 
         Args:
             path: The path below `/meshwright/v1/`.
             body: The question, which is then posted.
+            patience: Seconds, where it should be less than usual.
+            on_wait: Told why, the first time that a try is going to be repeated.
 
         Raises:
             ApiError: The control plane refused, or could not be reached.
         """
-        return await self._run(
-            path, lambda: self._ask(path, body), BUSY, self._patience, on_wait=None
-        )
+        seconds = self._patience if patience is None else patience
+        return await self._run(path, lambda: self._ask(path, body), BUSY, seconds, on_wait)
 
     async def _run(
         self,

@@ -26,8 +26,9 @@ _MOST_NAMED: Final = 5  # proxies that a message names
 Status: TypeAlias = Mapping[str, Any]
 """A mesh's status, as the control plane answers it: its revision, and its proxies."""
 
-ReadStatus: TypeAlias = Callable[[str], Awaitable[Status | None]]
-"""Asks for the status of a mesh; None where it does not exist (any more)."""
+ReadStatus: TypeAlias = Callable[[str, float | None], Awaitable[Status | None]]
+"""Asks for the status of a mesh, which is None where it does not exist (any more); the number says
+for how many seconds at most the control plane is asked again when it can't answer."""
 
 
 class NotConvergedError(Exception):
@@ -92,7 +93,8 @@ class Convergence:
         Raises:
             NotConvergedError: Time ran out, a proxy has rejected it, or all waiting was ended.
         """
-        status = await self.read_status(mesh)
+        patience = self._timeout if timeout is None else timeout
+        status = await self.read_status(mesh, patience)
         if status is None:
             return None
         wanted = int(status["revision"]) if revision is None else revision
@@ -102,7 +104,7 @@ class Convergence:
         if alone:
             self._alone.append(waiter)
         try:
-            return await self._watch(mesh, waiter, without, timeout, tell)
+            return await self._watch(mesh, waiter, without, patience, tell)
         finally:
             if alone:
                 self._alone.remove(waiter)
@@ -131,13 +133,12 @@ class Convergence:
         mesh: str,
         waiter: _Waiter,
         without: str,
-        timeout: float | None,
+        patience: float,
         tell: Callable[[str], None] | None,
     ) -> Status | None:
-        patience = self._timeout if timeout is None else timeout
         deadline, pause, told = time.monotonic() + patience, _FIRST_PAUSE, tell is None
         while True:
-            status = await self.read_status(mesh)
+            status = await self.read_status(mesh, max(0.0, deadline - time.monotonic()))
             if status is None:
                 return None
             proxies = [each for each in status["proxies"] if each["resource"] != without]

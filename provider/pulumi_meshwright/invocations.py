@@ -107,7 +107,9 @@ class Invocations:
     async def _explain(self, given: Mapping[str, Plain]) -> Properties:
         question = {name: given[name] for name in _QUESTION if name in given}
         path = f"meshes/{quote(_mesh_id(given), safe='')}/explain"
-        answer = await self.resources.api.ask_operator(path, question)
+        answer = await self.resources.api.ask_operator(
+            path, question, on_wait=self.resources.on_wait
+        )
         route: dict[str, Plain] = {"route": answer["route"]} if answer["route"] else {}
         result: dict[str, Plain] = {
             "meshName": given["meshName"],
@@ -132,11 +134,11 @@ class Invocations:
 
     async def _wait(self, given: Mapping[str, Plain], *, preview: bool) -> Properties:
         mesh, revision, timeout = _mesh_id(given), given.get("revision"), given.get("timeout")
+        assert isinstance(revision, int | None)
+        assert isinstance(timeout, int | float | None)
         if preview:
-            status = await self.convergence.read_status(mesh)
+            status = await self.convergence.read_status(mesh, timeout)
         else:
-            assert isinstance(revision, int | None)
-            assert isinstance(timeout, int | float | None)
             status = await self.convergence.wait(
                 mesh, revision, timeout=timeout, alone=True, tell=self.resources.on_wait
             )

@@ -224,9 +224,12 @@ class MeshwrightProvider(engine.Provider):
             raise ResourceError("the provider has not been configured yet")
         return self._api
 
-    async def _read_status(self, mesh: str) -> Status | None:
+    async def _read_status(self, mesh: str, patience: float | None) -> Status | None:
+        path = f"meshes/{quote(mesh, safe='')}/status"
         try:
-            return await self._configured().ask_operator(f"meshes/{quote(mesh, safe='')}/status")
+            return await self._configured().ask_operator(
+                path, patience=patience, on_wait=lambda reason: self._tell("", reason)
+            )
         except ApiError as error:
             if error.code == "NotFoundException":
                 return None

@@ -303,6 +303,37 @@ def test_a_guest_s_stack_has_its_part_in_the_owner_s_mesh(
     assert changes(stack.destroy()) == {"delete": 2}
 
 
+@pytest.mark.parametrize(
+    ("config", "argument"),
+    [
+        pytest.param({"meshOwner": OWNER}, None, id="configuration"),
+        pytest.param({"meshOwner": "999999999999"}, OWNER, id="argument"),
+    ],
+)
+def test_a_guest_s_functions_ask_about_the_owner_s_mesh(
+    shared: Secured, stacks: Stacks, config: dict[str, str], argument: str | None
+) -> None:
+    name = f"asking-{stacks.folder.name[-40:]}"
+
+    def program() -> None:
+        node = meshwright.VirtualNode(name, mesh_name="demo", mesh_owner=argument, spec={})
+        mesh = meshwright.get_mesh(name="demo", mesh_owner=argument)
+        got = meshwright.get_virtual_node_output(
+            mesh_name="demo", name=node.name, mesh_owner=argument
+        )
+        answer = meshwright.explain_route_output(
+            mesh_name="demo", mesh_owner=argument, from_=node.name, url="http://color.local/"
+        )
+        reached = meshwright.wait_for_convergence(mesh_name="demo", mesh_owner=argument)
+        pulumi.export("owners", [mesh.mesh_owner, got.mesh_owner, got.resource_owner])
+        pulumi.export("answers", [answer.mesh_name, answer.routed, reached.mesh_name])
+
+    outputs = stacks(program, as_guest(shared) | config, {}).up().outputs
+
+    assert outputs["owners"].value == [OWNER, OWNER, GUEST]
+    assert outputs["answers"].value == ["demo", False, "demo"]
+
+
 def add_a_service() -> None:
     """A program that changes the owner's mesh."""
     meshwright.VirtualService("waited.local", mesh_name="demo", mesh_owner=OWNER, spec={})

@@ -25,17 +25,20 @@ class Mesh:
 
     Attributes:
         asked: How often its status was read.
+        patience: For how many seconds at most it was to be asked for, the last time.
     """
 
     def __init__(self, revision: int, *proxies: dict[str, Any]) -> None:
         self.status: dict[str, Any] | None = {"revision": revision, "proxies": list(proxies)}
         self.asked = 0
+        self.patience: float | None = None
         self._asked_again = asyncio.Event()
 
-    async def read(self, mesh: str) -> dict[str, Any] | None:
+    async def read(self, mesh: str, patience: float | None) -> dict[str, Any] | None:
         """The status of now."""
         assert mesh == "demo"
         self.asked += 1
+        self.patience = patience
         self._asked_again.set()
         return self.status
 
@@ -144,6 +147,15 @@ def test_time_that_runs_out_is_an_error_with_the_names_of_the_missing() -> None:
     told = str(caught.value)
     assert "after 0 s, revision 2 is missing at virtualNode/node-0 (10.0.0.7:4100), " in told
     assert told.endswith(" and 2 more")
+
+
+def test_a_control_plane_that_does_not_answer_is_asked_no_longer_than_is_waited() -> None:
+    mesh = Mesh(2, proxy(1))
+
+    with pytest.raises(NotConvergedError):
+        asyncio.run(Convergence(mesh.read, 600).wait("demo", 2, timeout=0))
+
+    assert mesh.patience == 0
 
 
 def test_a_control_plane_that_is_behind_is_waited_for_too() -> None:

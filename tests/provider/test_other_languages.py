@@ -138,7 +138,9 @@ def check_life(
     outputs = json.loads(run(work))
     node = client.describe_virtual_node(meshName="demo", virtualNodeName="blue")["virtualNode"]
     mesh = client.describe_mesh(meshName="demo")["mesh"]
-    assert outputs == {"arn": node["metadata"]["arn"], "port": 8080, "tags": {"team": "paint"}}
+    arn = node["metadata"]["arn"]
+    declared = {"arn": arn, "port": 8080, "tags": {"team": "paint"}}
+    assert outputs == {**declared, "got": arn, "routed": True}
     assert mesh["spec"] == {"egressFilter": {"type": "ALLOW_ALL"}}
     assert node["spec"]["listeners"] == [{"portMapping": {"port": 8080, "protocol": "http"}}]
     run(work, "destroy")

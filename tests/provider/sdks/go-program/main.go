@@ -44,6 +44,14 @@ func declare(ctx *pulumi.Context) error {
 	ctx.Export("arn", blue.Arn)
 	ctx.Export("port", blue.Spec.Listeners().Index(pulumi.Int(0)).PortMapping().Port())
 	ctx.Export("tags", mesh.TagsAll)
+	got := meshwright.LookupVirtualNodeOutput(ctx, meshwright.LookupVirtualNodeOutputArgs{
+		MeshName: mesh.Name, Name: blue.Name,
+	})
+	ctx.Export("got", got.Arn())
+	answer := meshwright.ExplainRouteOutput(ctx, meshwright.ExplainRouteOutputArgs{
+		MeshName: mesh.Name, From: blue.Name, Url: pulumi.String("http://elsewhere.local/"),
+	})
+	ctx.Export("routed", answer.Routed())
 	return nil
 }
 

@@ -17,7 +17,11 @@ async function declare(): Promise<Record<string, pulumi.Input<unknown>>> {
         },
     });
     const port = blue.spec.apply((spec) => spec.listeners?.[0].portMapping.port);
-    return { arn: blue.arn, port, tags: mesh.tagsAll };
+    const got = meshwright.getVirtualNodeOutput({ meshName: mesh.name, name: blue.name });
+    const answer = meshwright.explainRouteOutput({
+        meshName: mesh.name, from: blue.name, url: "http://elsewhere.local/",
+    });
+    return { arn: blue.arn, port, tags: mesh.tagsAll, got: got.arn, routed: answer.routed };
 }
 
 async function run(folder: string, verb?: string): Promise<void> {
