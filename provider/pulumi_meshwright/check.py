@@ -164,7 +164,7 @@ class _Checker:
                 whole = "whole " if expected.type == "integer" else ""
                 self.fail(expected.name, f"must be a {whole}number, not {_show(value)}")
             elif number < 0:
-                self.fail(expected.name, f"must be at least 0, is {number:g}")
+                self.fail(expected.name, f"must be at least 0, is {_show(value)}")
 
     def strings(self, value: PropertyValue, path: str) -> None:
         """A map of strings."""

@@ -145,7 +145,9 @@ def invoke_output(
 
 
 def _is_known(result: object) -> bool:
-    """Whether a function has answered: nothing is told by an empty result, as the engine does."""
+    """Whether a function has answered; that a preview can't know it is told by an empty result."""
+    if not pulumi.runtime.is_dry_run():
+        return True
     return result is not None and any(value is not None for value in vars(result).values())
 
 

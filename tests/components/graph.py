@@ -34,7 +34,7 @@ class Answers(mocks.Mocks):
         return f"{args.name}-id", {**args.inputs, "arn": f"arn:{kind}/{args.name}", "version": 1}
 
     def call(self, args: mocks.MockCallArgs) -> Any:
-        """There are no functions."""
+        """Functions tell nothing."""
         return {}
 
 
@@ -66,6 +66,11 @@ class Graph(mocks.MockMonitor):
         )
         return response
 
+    def Invoke(self, request: Any) -> Any:  # noqa: N802 - the base's name
+        """Let the function be answered."""
+        with event_loop():
+            return super().Invoke(request)
+
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the base's name
         """Remember the outputs."""
         self.outputs[request.urn] = rpc.deserialize_properties(request.outputs)
@@ -84,16 +89,19 @@ class Graph(mocks.MockMonitor):
         )
 
 
-def run(program: Callable[[], Any], config: dict[str, str] | None = None) -> Graph:
+def run(
+    program: Callable[[], Any], config: dict[str, str] | None = None, *, preview: bool = False
+) -> Graph:
     """Run a program to its end against mocks.
 
     Args:
         program: Declares resources; what it returns may be an output to wait for.
         config: The stack's settings, in full: `{"project:blueWeight": "80"}`.
+        preview: Whether it is run in a preview.
     """
     graph = Graph()
     with event_loop():
-        mocks.set_mocks(Answers(), preview=False, monitor=graph)
+        mocks.set_mocks(Answers(), preview=preview, monitor=graph)
         pulumi.runtime.set_all_config(config or {})
         pulumi.runtime.test(program)()
     return graph

@@ -70,6 +70,15 @@ def test_a_wrong_argument_is_told_by_its_path(
     assert failures(name, arguments)[: len(wrong)] == wrong
 
 
+def test_a_secret_argument_is_never_repeated() -> None:
+    function = functions()["meshwright:index:waitForConvergence"]
+    secret = {"meshName": wrap("demo"), "timeout": wrap(-42).with_secret(True)}
+
+    assert [each.reason for each in check_arguments(function, secret)] == [
+        "must be at least 0, is a secret value"
+    ]
+
+
 def test_the_sdk_tells_what_is_missing_before_it_asks() -> None:
     with pytest.raises(TypeError, match="explainRoute: 'from_' is required"):
         ours.explain_route(mesh_name="demo", url="http://color.local/")

@@ -57,6 +57,31 @@ def test_outputs_have_their_types() -> None:
     assert isinstance(seen[0], meshwright.outputs.EgressFilter)
 
 
+def test_a_function_that_mocks_answer_with_nothing_gives_nothing() -> None:
+    seen: list[Any] = []
+
+    def program() -> pulumi.Output[Any]:
+        seen.append(meshwright.get_mesh(name="m").arn)
+        return meshwright.get_mesh_output(name="m").apply(lambda mesh: seen.append(mesh.arn))
+
+    run(program)
+
+    assert seen == [None, None]
+
+
+def test_what_a_preview_can_t_know_is_an_unknown_output_and_at_once_an_error() -> None:
+    seen: list[Any] = []
+
+    async def program() -> None:
+        with pytest.raises(RuntimeError, match="getMesh: a preview can't know this yet: use the"):
+            meshwright.get_mesh(name="m")
+        seen.append(await meshwright.get_mesh_output(name="m").is_known())
+
+    run(program, preview=True)
+
+    assert seen == [False]
+
+
 def test_a_missing_argument_is_told_by_name() -> None:
     with pytest.raises(TypeError, match="lost: 'mesh_name' is required"):
         meshwright.VirtualRouter("lost", spec={})
