@@ -57,9 +57,9 @@ Refused = Callable[..., Refusal]
 def refused() -> Refused:
     """Makes a call that must be refused, and returns the refusal."""
 
-    def call(operation: Callable[..., Any], /, **parameters: Any) -> Refusal:
+    def call(operation: Callable[..., Any], /, *arguments: Any, **parameters: Any) -> Refusal:
         with pytest.raises(ClientError) as caught:
-            operation(**parameters)
+            operation(*arguments, **parameters)
         answer: Any = caught.value.response
         return Refusal(
             answer["ResponseMetadata"]["HTTPStatusCode"],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from meshwright.api.errors import ApiError, bad_request, not_found, resource_in_use
+from meshwright.api.validation import render_value
 from meshwright.graph.field_rules import find_field_violations
 from meshwright.graph.graph import Graph
 from meshwright.graph.quotas import Quotas, find_exceeded
@@ -27,6 +28,7 @@ from meshwright.model.resources import (
 from meshwright.translate.coverage import find_unsupported_fields
 
 MAX_TAGS: Final = 50
+MAX_NAME: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,12 @@ def no_such(key: ResourceKey, field: str | None = None) -> ApiError:
 
 
 def _check_name(key: ResourceKey) -> None:
+    # The model bounds all names but a virtual service's, and nobody could ask for an empty one.
+    if not 1 <= len(key.name) <= MAX_NAME:
+        raise bad_request(
+            f"{key.kind.name_member}: must have between 1 and {MAX_NAME} characters, got "
+            f"{render_value(key.name)}"
+        )
     # Names stand in ARNs, in paths of the API and in Envoy's resource names, where these would
     # break what reads them.
     if "/" in key.name or not key.name.isprintable():

@@ -2,10 +2,7 @@
 
 A pair of the two is provoked (`WAYS`), or stands under a reason why nothing leads to it
 (`REASONS`); one that a later botocore adds is in neither, which the first test tells. What is
-provoked changes nothing, so that all pairs share one mesh:
-
-    service "service" -> router "router" -> route "route" -> node "node"
-    gateway "gateway" -> gateway route "gateway-route" -> service "service"
+provoked changes nothing, so that all pairs share one mesh.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 import pytest
-from botocore import xform_name
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
@@ -27,7 +23,9 @@ from meshwright.model.resources import Kind
 from meshwright.operator.client import Connection
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
-from tests.controlplane.api.operations import MODEL, input_shape, noun, split
+from tests.controlplane.api import whole_mesh
+from tests.controlplane.api.operations import MODEL, noun, split
+from tests.controlplane.api.whole_mesh import ask, gateway_route_spec, kind_of
 from tests.controlplane.meshes import node_spec, route_spec, router_spec, service_spec
 
 PAIRS = [
@@ -58,56 +56,21 @@ class Way(NamedTuple):
     """
 
     message: str
-    changed: Mapping[str, Any] = {}
+    changed: dict[str, Any] = {}  # noqa: RUF012 - nobody writes to it
     key: str = "OWNER"
 
 
-def gateway_route_spec() -> dict[str, Any]:
-    target = {"virtualService": {"virtualServiceName": "service"}}
-    return {"httpRoute": {"match": {"prefix": "/"}, "action": {"target": target}}}
-
-
-NAMES: Final = {
-    Kind.MESH: "demo",
-    Kind.VIRTUAL_NODE: "node",
-    Kind.VIRTUAL_ROUTER: "router",
-    Kind.ROUTE: "route",
-    Kind.VIRTUAL_SERVICE: "service",
-    Kind.VIRTUAL_GATEWAY: "gateway",
-    Kind.GATEWAY_ROUTE: "gateway-route",
-}
-"""What there is, in the order in which it can be made."""
-
-SPECS: Final[Mapping[Kind, dict[str, Any]]] = {
-    Kind.MESH: {},
-    Kind.VIRTUAL_NODE: node_spec("node", backends=("service",)),
-    Kind.VIRTUAL_ROUTER: router_spec(),
-    Kind.ROUTE: route_spec({"node": 1}),
-    Kind.VIRTUAL_SERVICE: service_spec(router="router"),
-    Kind.VIRTUAL_GATEWAY: router_spec(),  # which has the same form
-    Kind.GATEWAY_ROUTE: gateway_route_spec(),
-}
+MESH: Final = "demo"
+NAMES: Final = {Kind.MESH: MESH, **whole_mesh.NAMES}
 ARN: Final = f"arn:aws:appmesh:us-east-1:{OWNER}:mesh/demo/virtualNode/node"
 
 QUOTAS: Final = dict.fromkeys((field.name for field in fields(Quotas)), 1)
 """Room for what there is, and for nothing more."""
 
 
-def kind_of(operation: str) -> Kind:
-    """The kind of what an operation is about, in the mesh that all pairs share."""
-    return split(operation)[1] or Kind.VIRTUAL_NODE
-
-
-def parameters_of(operation: str) -> dict[str, Any]:
-    """Parameters that fit the model and the mesh, all that the model has but those of pages."""
-    kind = kind_of(operation)
-    values: dict[str, Any] = {each.name_member: name for each, name in NAMES.items()} | {
-        "spec": SPECS[kind],
-        "resourceArn": ARN,
-        "tags": [{"key": "team", "value": "a"}],
-        "tagKeys": ["team"],
-    }
-    return {name: values[name] for name in input_shape(operation).members if name in values}
+def about(operation: str) -> dict[str, Any]:
+    """The ARN for operations that take one, since for other accounts its end is something else."""
+    return {"resourceArn": ARN} if operation in TAGGING else {}
 
 
 def operations(*verbs: str, but: tuple[Kind, ...] = ()) -> list[str]:
@@ -360,17 +323,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def furnish(server: Server) -> None:
-    """Make everything that there is, and share it."""
+    """Make the mesh, and share it."""
     with closing(server.client("OWNER", SECRET)) as client:
-        ask(client, "CreateMesh", {"clientToken": FIRST})
-        for kind in list(NAMES)[1:]:
-            ask(client, f"Create{noun(kind)}", {})
+        ask(client, "CreateMesh", MESH, {"clientToken": FIRST})
+        whole_mesh.furnish(client, MESH)
     connection = Connection(server.url(), Credentials("OWNER", SECRET))
-    connection.share(NAMES[Kind.MESH], ACCOUNTS["GUEST"])
-
-
-def ask(client: Any, operation: str, changed: Mapping[str, Any]) -> Any:
-    return getattr(client, xform_name(operation))(**{**parameters_of(operation), **changed})
+    connection.share(MESH, ACCOUNTS["GUEST"])
 
 
 @pytest.fixture(scope="module")
@@ -422,7 +380,7 @@ def test_an_exception_of_an_operation(
     client = client_of(request.getfixturevalue("busy" if is_for_busy else "server"), way.key)
 
     with pytest.raises(getattr(client.exceptions, error)) as caught:
-        ask(client, operation, way.changed)
+        ask(client, operation, MESH, about(operation) | way.changed)
 
     answer: Any = caught.value.response
     status = MODEL.shape_for(error).metadata["error"]["httpStatusCode"]
@@ -438,7 +396,7 @@ def test_who_may_not_is_denied_where_nothing_is_forbidden(
     owner = {} if operation in (*OWN_ALONE, *TAGGING) else {"meshOwner": OWNER}
 
     with pytest.raises(ClientError) as caught:
-        ask(client_of(server, key), operation, owner)
+        ask(client_of(server, key), operation, MESH, about(operation) | owner)
 
     answer: Any = caught.value.response
     assert answer["Error"]["Code"] == "AccessDeniedException"

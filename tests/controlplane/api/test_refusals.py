@@ -34,19 +34,6 @@ def routed(appmesh: Any, mesh: str) -> str:
     return mesh
 
 
-def test_a_route_to_a_node_that_does_not_exist(appmesh: Any, routed: str, refused: Refused):
-    error = refused(
-        appmesh.create_route,
-        meshName=routed,
-        virtualRouterName="color",
-        routeName="split",
-        spec=route_spec({"blue": 1, "purple": 1}),
-    )
-
-    assert error.code == "NotFoundException"
-    assert "weightedTargets[1].virtualNode" in error.message
-
-
 def test_a_weight_of_101_names_field_bound_and_value(appmesh: Any, routed: str, refused: Refused):
     error = refused(
         appmesh.create_route,
@@ -72,23 +59,6 @@ def test_weights_that_are_all_zero(appmesh: Any, routed: str, refused: Refused):
     )
 
     assert "weight above 0" in error.message
-
-
-def test_a_target_port_that_its_node_does_not_listen_on(
-    appmesh: Any, routed: str, refused: Refused
-):
-    spec = route_spec({"blue": 1})
-    spec["httpRoute"]["action"]["weightedTargets"][0]["port"] = 9
-
-    error = refused(
-        appmesh.create_route,
-        meshName=routed,
-        virtualRouterName="color",
-        routeName="split",
-        spec=spec,
-    )
-
-    assert "weightedTargets[0].port: must be a port of" in error.message
 
 
 def test_a_refused_route_is_not_stored_and_moves_no_revision(
@@ -187,6 +157,18 @@ def test_a_name_that_would_break_arns(appmesh: Any, mesh: str, refused: Refused,
     error = refused(appmesh.create_virtual_service, meshName=mesh, virtualServiceName=name, spec={})
 
     assert error.message.startswith("virtualServiceName: may not hold")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256])
+def test_a_virtual_services_name_has_bounds_too(control_plane: ControlPlane, mesh: str, name: str):
+    body = {"virtualServiceName": name, "spec": {}}
+
+    answer = send(
+        control_plane, "PUT", f"/v20190125/meshes/{mesh}/virtualServices", json.dumps(body).encode()
+    )
+
+    assert answer.code == "BadRequestException"
+    assert answer.message.startswith("virtualServiceName: must have between 1 and 255 characters")
 
 
 def test_several_wrong_fields_are_all_named(control_plane: ControlPlane, mesh: str):
