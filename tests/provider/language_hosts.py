@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from tools.dev.go_programs import LANGUAGE_HOST, find_go_program
+from tools.dev.paths import is_ci
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,3 +28,11 @@ def link_language_hosts(folder: Path) -> Path | None:
     for language in LANGUAGES:
         (folder / f"pulumi-language-{language}").symlink_to(host)
     return folder
+
+
+def required(found: Path | None, what: str) -> Path:
+    """What set-up has made; without it the test is skipped, and in CI fails."""
+    if found is None:
+        text = f"{what} is not there; ./dev setup makes it"
+        pytest.fail(text) if is_ci() else pytest.skip(text)
+    return found

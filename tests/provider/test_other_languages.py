@@ -21,10 +21,9 @@ import pytest
 
 from pulumi_meshwright.model import kinds
 from pytest_meshwright.pulumi_stack import get_pulumi
-from tests.provider.language_hosts import HOST, LANGUAGES, link_language_hosts
+from tests.provider.language_hosts import HOST, LANGUAGES, link_language_hosts, required
 from tools.dev.go_programs import prepare_go_program
 from tools.dev.npm_packages import NODE, TYPESCRIPT_PROGRAM, find_npm_packages
-from tools.dev.paths import is_ci
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,14 +75,6 @@ class Cli:
         )
         assert added.returncode == 0, added.stderr
         return project / "sdks" / "meshwright"
-
-
-def required(found: Path | None, what: str) -> Path:
-    """What set-up has made; without it the test is skipped, and in CI fails."""
-    if found is None:
-        text = f"{what} is not there; ./dev setup makes it"
-        pytest.fail(text) if is_ci() else pytest.skip(text)
-    return found
 
 
 @pytest.fixture
