@@ -25,8 +25,13 @@ class Cluster(NamedTuple):
     stack: ExitStack
 
     def balance(self) -> str:
-        """The address of a load balancer before all of them."""
+        """The address of a load balancer before the ADS of all of them."""
         return self.stack.enter_context(Relay([each.xds for each in self.replicas])).address
+
+    def balance_api(self) -> str:
+        """The URL of a load balancer before the API of all of them."""
+        servers = [each.url.removeprefix("http://") for each in self.replicas]
+        return f"http://{self.stack.enter_context(Relay(servers)).address}"
 
     def connect(self, address: str, node: str = "front", **settings: Any) -> ReconnectingProxy:
         """Connect a proxy."""

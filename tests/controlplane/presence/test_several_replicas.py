@@ -7,8 +7,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import boto3
 import grpc
 import pytest
+from botocore.config import Config
 from typer.testing import CliRunner
 
 from meshwright.cli import app
@@ -157,6 +159,44 @@ def test_the_proxies_of_a_killed_replica_move_to_others_and_are_sent_nothing_aga
     await_status(first, lambda status: have_revision(status, revision, 6))
     ports = Counter(port_of(each) for each in proxies)
     assert ports == {"9090": 3, "8080": 3}
+
+
+def test_writes_go_on_while_a_replica_is_killed_and_none_is_lost(
+    start_cluster: StartCluster,
+) -> None:
+    cluster = start_cluster(3)
+    proxies = cluster.spread(6)
+    url = cluster.balance_api()
+    # Each keeps a connection, so that together they write through all replicas.
+    clients = [make_client(url, cluster.stack) for _ in range(3)]
+    ports = range(9000, 9012)
+
+    for port in ports:
+        if port == ports[len(ports) // 2]:
+            cluster.replicas[-1].process.kill()
+        clients[port % len(clients)].update_virtual_node(
+            meshName="demo", virtualNodeName="front", spec=node_spec("front", port=port)
+        )
+    outcome = run(cluster.replicas[0], "wait", "--mesh", "demo", "--timeout", str(TIMEOUT))
+    status = await_status(
+        cluster.replicas[1],
+        lambda status: (
+            have_revision(status, 3 + len(ports), len(proxies))
+            and {each.replica for each in status.proxies} == {"replica-0", "replica-1"}
+        ),
+    )
+
+    assert outcome.code == 0, outcome.err
+    assert status.revision == 3 + len(ports)
+    assert Counter(port_of(each) for each in proxies) == {str(ports[-1]): 3, "8080": 3}
+
+
+def make_client(url: str, stack: ExitStack) -> Any:
+    """An unmodified boto3 client, which asks again where a connection is lost."""
+    session: Any = boto3.session.Session("meshwright", "meshwright", region_name="us-east-1")
+    client = session.client("appmesh", endpoint_url=url, config=Config(proxies={}))
+    stack.callback(client.close)
+    return client
 
 
 def test_a_killed_control_plane_that_is_back_does_not_show_proxies_of_before(
