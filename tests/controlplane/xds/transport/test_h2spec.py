@@ -8,12 +8,14 @@ an answer to something else; so a server of plain answers stands upon the transp
 from __future__ import annotations
 
 import asyncio
+import ssl
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
+import trustme
 
 from meshwright.xds.transport.http2 import Http2Stream, Request
 from meshwright.xds.transport.sockets import CallServer, Connection, Upkeep
@@ -65,9 +67,15 @@ def h2spec() -> Path:
     return executable
 
 
-def test_every_case_of_h2spec_passes(h2spec: Path, tmp_path: Path):
+@pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "TLS"])
+def test_every_case_of_h2spec_passes(is_secure: bool, h2spec: Path, tmp_path: Path):
+    context = None
+    if is_secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols(["h2"])
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     report = tmp_path / "report.xml"
-    printed = asyncio.run(judge(h2spec, report))
+    printed = asyncio.run(judge(h2spec, report, context))
 
     verdicts = read_verdicts(report)
     bad = {case for case, verdict in verdicts.items() if verdict != "passed"}
@@ -75,16 +83,17 @@ def test_every_case_of_h2spec_passes(h2spec: Path, tmp_path: Path):
     assert len(verdicts) >= CASES
 
 
-async def judge(h2spec: Path, report: Path) -> str:
-    """Run all its cases, strict ones too, against a server; what it prints."""
+async def judge(h2spec: Path, report: Path, context: ssl.SSLContext | None) -> str:
+    """Run all its cases, strict ones too, against a server, with TLS or without; what it prints."""
     server = CallServer(lambda call, peer: None, Upkeep())
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: PlainConnection(server, None), "127.0.0.1", 0)
+    choose = None if context is None else lambda: context
+    listening = await loop.create_server(lambda: PlainConnection(server, choose), "127.0.0.1", 0)
     async with listening:
         port = listening.sockets[0].getsockname()[1]
         process = await asyncio.create_subprocess_exec(
             *(h2spec, "--port", str(port), "--strict", "--timeout", TIMEOUT_SECONDS),
-            *("--junit-report", report),
+            *("--junit-report", report, *(() if context is None else ("--tls", "--insecure"))),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
