@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import httpx
 import pytest
 import trustme
 
@@ -209,6 +211,10 @@ def test_an_envoy_with_another_nodes_token_is_refused_and_the_operator_sees_why(
     assert row.endswith(f"\t{told}")
     assert node not in access.run("status", "--mesh", "demo").replace(told, "")
     wait_until(lambda: told in service.envoy.log.read_text(), what="Envoy to be told as well")
+    metrics = httpx.get(f"{access.lab.control_plane.url}/metrics", trust_env=False).text
+    assert re.search(
+        r'^meshwright_refusals_total\{status="PERMISSION_DENIED"\} [1-9]', metrics, re.MULTILINE
+    )
 
 
 def test_a_refusal_is_gone_from_the_status_once_the_proxy_has_been_let_in(access: AccessLab):

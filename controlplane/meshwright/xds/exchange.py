@@ -129,6 +129,7 @@ class Exchange:
             return
         if is_refusal:
             _log.warning("proxy_refused", node_id=self._node_id, peer=self._peer, reason=reason)
+            self._distribution.metrics.refused(status.name)
             if self._key is not None:
                 self._distribution.refuse(self._key, self._node_id, self._peer, reason)
         if status in _NOT_ADMITTED and self._credentials.certificate is not None:

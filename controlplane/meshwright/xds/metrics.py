@@ -117,6 +117,12 @@ class Metrics:
             buckets=_BYTES,
             registry=self._registry,
         )
+        self._refusals = Counter(
+            "meshwright_refusals",
+            "Streams refused, or ended because of what their proxies did, by gRPC status.",
+            ("status",),
+            registry=self._registry,
+        )
         self._queued = Gauge(
             "meshwright_queued_bytes",
             "Bytes that are held for proxies which have not taken them yet.",
@@ -169,6 +175,10 @@ class Metrics:
         took, weighed = pushed
         took.observe(seconds)
         weighed.observe(size)
+
+    def refused(self, status: str) -> None:
+        """A stream has been refused, or ended because of what its proxy did."""
+        self._refusals.labels(status).inc()
 
     def rejected(self, type_url: str) -> None:
         """A response has been rejected."""
