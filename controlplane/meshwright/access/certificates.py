@@ -27,7 +27,7 @@ class Certificate:
         http: What serves the pair over HTTP; it asks clients for no certificate. It stays the same
             object when the files change.
         ads: What serves the pair over gRPC. With authorities it asks clients for a certificate:
-            one that is shown must be valid, and one that is not is no fault of the connection.
+            none need be shown, but one that is must be valid.
 
     Raises:
         AccessSettingsError: The files can't be used as they are now.

@@ -421,7 +421,7 @@ class Distribution:
 
     def refusals(self, mesh: MeshKey) -> list[dict[str, Any]]:
         """The latest proxies of a mesh that were refused; times in epoch seconds."""
-        return self._refusals.list(mesh)
+        return self._refusals.latest(mesh)
 
     def describe(self, connection: Connection) -> ProxyStatus:
         """The status of a connected proxy."""

@@ -62,7 +62,7 @@ class Refusals:
         """Forget everything of a mesh that is gone."""
         self._meshes.pop(mesh, None)
 
-    def list(self, mesh: MeshKey) -> list[dict[str, Any]]:
+    def latest(self, mesh: MeshKey) -> list[dict[str, Any]]:
         """The refusals of a mesh as its status shows them, the latest first; times in seconds."""
         refusals = self._meshes.get(mesh, {})
         oldest = self._clock() - _KEPT_SECONDS
