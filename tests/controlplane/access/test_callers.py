@@ -347,3 +347,44 @@ def test_a_reader_may_not_delete_a_whole_mesh(server: Server, call: Any, name: s
     answer, _ = send(server, "DELETE", f"/meshwright/v1/meshes/shop-{name}", key_id="READER")
 
     assert (answer.status, answer.code) == (403, "AccessDeniedException")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "message"),
+    [
+        (
+            "POST",
+            "/tokens",
+            {"for": "arn:aws:appmesh:us-east-1:000000000000:mesh/MESH"},
+            "is for meshes of account 222222222222 only",
+        ),
+        ("DELETE", "/tokens/{token}", None, "is for meshes of account 222222222222 only"),
+        (
+            "POST",
+            "/token-keys",
+            {"overlapSeconds": 0},
+            "acts for account 222222222222 and not for 000000000000",
+        ),
+    ],
+    ids=["issue", "revoke", "rotate"],
+)
+def test_another_account_has_no_say_about_a_meshs_tokens(
+    server: Server, call: Any, name: str, method: str, path: str, body: Any, message: str
+):
+    call().create_mesh(meshName=name)
+    tokens = "/meshwright/v1/tokens"
+    issued, _ = send(server, "POST", tokens, {"for": f"mesh/{name}"})
+    token = json.loads(issued.body)["token_id"]
+    asked = json.loads(json.dumps(body).replace("MESH", name))
+
+    answer, _ = send(
+        server, method, "/meshwright/v1" + path.format(token=token), asked, key_id="OTHER"
+    )
+    listed, _ = send(server, "GET", tokens)
+    seen, _ = send(server, "GET", tokens, key_id="OTHER")
+
+    assert (answer.status, answer.code) == (403, "AccessDeniedException")
+    assert message in json.loads(answer.body)["message"]
+    kept = {each["token_id"]: each["revoked"] for each in json.loads(listed.body)["tokens"]}
+    assert kept[token] is False
+    assert token not in seen.body.decode()

@@ -228,6 +228,8 @@ class Conversation(RuleBasedStateMachine):
         key = key_of(kind, content)
         self.touched.add(key)
         before = self.there.get(key)
+        if verb in ("Create", "Update"):
+            assert same(content["spec"], parameters.get("spec", {}))
         match verb:
             case "Create":
                 assert before is None
@@ -235,12 +237,14 @@ class Conversation(RuleBasedStateMachine):
                 self.tags[key] = {each["key"]: each["value"] for each in parameters.get("tags", ())}
             case "Update":
                 assert before is not None
-                risen = content["metadata"]["version"] - before["metadata"]["version"]
-                assert risen == (not same(content["spec"], before["spec"]))
+                if same(content["spec"], before["spec"]):
+                    assert content == before
+                    return
+                after, earlier = content["metadata"], before["metadata"]
+                assert after["version"] == earlier["version"] + 1
+                assert after["lastUpdatedAt"] >= earlier["lastUpdatedAt"]
                 lasting = ("arn", "uid", "createdAt", "meshOwner", "resourceOwner")
-                assert [content["metadata"][name] for name in lasting] == [
-                    before["metadata"][name] for name in lasting
-                ]
+                assert [after[name] for name in lasting] == [earlier[name] for name in lasting]
             case "Delete":
                 assert content | {"status": {"status": "ACTIVE"}} == before
                 assert not [each for each in self.there if each.parent_key == key != each]
@@ -249,7 +253,6 @@ class Conversation(RuleBasedStateMachine):
             case _:
                 assert content == before
                 return
-        assert same(content["spec"], parameters.get("spec", {}))
         self.there[key] = content
 
     def retag(self, operation: str, parameters: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from tests.controlplane.meshes import DEMO, node_spec
 from tests.controlplane.restarting import restartable
 
 # Twice 20 kills among writes and twice 5 at the start.
+KILLS = 50
 ROUNDS = 20
 ROUNDS_TO_A_KILL_AT_THE_START = 4
 WRITERS = 4
@@ -209,6 +210,7 @@ def test_acknowledged_writes_survive_kills(control_planes: Sequence[ControlPlane
     for thread in writing:
         thread.join()
     assert traffic.failures == []
+    assert traffic.kills >= KILLS
     for client in clients:
         for name, expected in (pair for writer in writers for pair in writer.nodes.items()):
             assert find_node(client, name) == expected, name
