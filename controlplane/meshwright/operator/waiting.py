@@ -10,6 +10,7 @@ from meshwright.operator.client import REFUSED, CommandError
 from meshwright.operator.tables import describe_incomplete, describe_rejection, proxy_name
 
 _PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 def wait_for_revision(
@@ -36,7 +37,10 @@ def wait_for_revision(
     deadline = time.monotonic() + timeout_seconds
     reported = ""
     while True:
+        asked_at = time.monotonic()
         status = read_status()
+        # Statuses of very many proxies are work: most of the time is left to the proxies' own.
+        pause = min(_LONGEST_PAUSE_SECONDS, max(_PAUSE_SECONDS, 3 * (time.monotonic() - asked_at)))
         wanted: int = status["revision"] if revision is None else revision
         revision = wanted
         missing = find_missing(status, wanted)
@@ -64,7 +68,7 @@ def wait_for_revision(
         if missing != reported:
             reported = missing
             report(f"waiting for revision {wanted} at {missing}")
-        time.sleep(min(_PAUSE_SECONDS, max(0.0, deadline - time.monotonic())))
+        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
 
 
 def find_missing(status: Mapping[str, Any], revision: int) -> str:

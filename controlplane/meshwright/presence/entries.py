@@ -20,7 +20,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from meshwright.graph.findings import Finding
 from meshwright.model.resources import MeshKey
@@ -37,6 +37,9 @@ SILENCE_SECONDS: Final = 15.0
 
 PROXIES_IN_PART: Final = 16
 """How many rows one entry holds. With rows of at most 24 KB, it fits into an item of DynamoDB."""
+
+Row: TypeAlias = list[Any]
+"""A proxy as it is written."""
 
 _FINDINGS: Final = "findings"
 _MAX_FINDINGS: Final = 100
@@ -173,24 +176,28 @@ def render_rows(proxies: Iterable[ProxyStatus], now: float) -> str:
     return _to_json(rows)
 
 
-def parse_rows(parts: Iterable[str], revision: int, now: float) -> Iterator[ProxyStatus]:
-    """The proxies in the parts of an instance.
+def parse_rows(part: str) -> list[Row]:
+    """The rows of a part, for `describe`."""
+    return json.loads(part)
+
+
+def describe(rows: Iterable[Row], revision: int, now: float) -> Iterator[ProxyStatus]:
+    """The proxies of an instance's rows.
 
     Args:
-        parts: The parts.
+        rows: The rows.
         revision: What the instance has offered: what those that are current have.
         now: The time by the store's clock.
     """
-    for part in parts:
-        for *facts, acknowledged_revision, behind_since, rejection in json.loads(part):
-            is_current = behind_since is None
-            yield ProxyStatus(
-                *facts,
-                acknowledged_revision=revision if is_current else acknowledged_revision,
-                is_current=is_current,
-                lag=0.0 if is_current else max(0.0, now - behind_since),
-                rejection=rejection,
-            )
+    for *facts, acknowledged_revision, behind_since, rejection in rows:
+        is_current = behind_since is None
+        yield ProxyStatus(
+            *facts,
+            acknowledged_revision=revision if is_current else acknowledged_revision,
+            is_current=is_current,
+            lag=0.0 if is_current else max(0.0, now - behind_since),
+            rejection=rejection,
+        )
 
 
 def render_findings(findings: Iterable[Finding]) -> str:

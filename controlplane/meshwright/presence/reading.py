@@ -12,7 +12,9 @@ from meshwright.model.resources import MeshKey
 from meshwright.presence.entries import (
     REPLICAS,
     Heartbeat,
+    Row,
     Standing,
+    describe,
     instance_of,
     is_findings,
     parse_findings,
@@ -53,7 +55,7 @@ class _Known:
     """What one instance says of a mesh, as it was read last."""
 
     edition: int
-    parts: list[str] = field(default_factory=list[str])
+    rows: list[Row] = field(default_factory=list[Row])
     findings: list[Finding] = field(default_factory=list[Finding])
 
 
@@ -91,7 +93,7 @@ class OtherReplicas:
         proxies = [
             ReplicaProxy(heartbeats[instance].replica, status)
             for instance, standing in standings.items()
-            for status in parse_rows(known[instance].parts, standing.revision, now)
+            for status in describe(known[instance].rows, standing.revision, now)
         ]
         return Elsewhere(
             sorted(proxies, key=lambda each: (each.status.resource, each.replica)),
@@ -115,7 +117,7 @@ class OtherReplicas:
             if is_findings(name):
                 of_instance.findings = parse_findings(text)
             else:
-                of_instance.parts.append(text)
+                of_instance.rows += parse_rows(text)
         return known
 
     def _remember(

@@ -9,6 +9,7 @@ from meshwright.presence.entries import (
     PROXIES_IN_PART,
     Heartbeat,
     Standing,
+    describe,
     parse_heartbeats,
     parse_rows,
     render_heartbeat,
@@ -37,7 +38,7 @@ BEHIND = CURRENT._replace(is_current=False, lag=4.0, rejection=REJECTION, acknow
 def test_a_proxy_that_has_all_has_the_revision_that_its_replica_has_come_to():
     part = render_rows([CURRENT], now=2000.0)
 
-    assert [*parse_rows([part], revision=9, now=2010.0)] == [
+    assert [*describe(parse_rows(part), revision=9, now=2010.0)] == [
         CURRENT._replace(acknowledged_revision=9)
     ]
 
@@ -45,13 +46,13 @@ def test_a_proxy_that_has_all_has_the_revision_that_its_replica_has_come_to():
 def test_a_proxy_that_is_behind_keeps_its_revision_and_its_lag_grows():
     part = render_rows([BEHIND], now=2000.0)
 
-    assert [*parse_rows([part], revision=9, now=2010.0)] == [BEHIND._replace(lag=14.0)]
+    assert [*describe(parse_rows(part), revision=9, now=2010.0)] == [BEHIND._replace(lag=14.0)]
 
 
 def test_no_lag_is_negative():
     part = render_rows([BEHIND], now=2000.0)
 
-    assert [each.lag for each in parse_rows([part], revision=9, now=1990.0)] == [0.0]
+    assert [each.lag for each in describe(parse_rows(part), revision=9, now=1990.0)] == [0.0]
 
 
 def test_a_part_of_the_largest_rows_fits_into_an_item():
@@ -65,7 +66,7 @@ def test_a_part_of_the_largest_rows_fits_into_an_item():
     )
     part = render_rows([proxy] * PROXIES_IN_PART, now=2000.0)
 
-    [first, *_] = parse_rows([part], revision=9, now=2000.0)
+    [first, *_] = describe(parse_rows(part), revision=9, now=2000.0)
     assert len(part.encode()) < MAX_ITEM_BYTES
     assert first.rejection is not None
     assert first.rejection["detail"] == "☃" * 2_000 + "..."
