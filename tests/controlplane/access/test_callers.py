@@ -162,6 +162,14 @@ def test_a_key_acts_for_its_account(call: Any, name: str):
     assert f":{OTHER_ACCOUNT}:" in mesh["metadata"]["arn"]
 
 
+def test_accounts_do_not_meet_in_their_client_tokens(call: Any, name: str):
+    request = {"meshName": name, "clientToken": name}
+    mine = call().create_mesh(**request)["mesh"]["metadata"]
+    theirs = call("OTHER").create_mesh(**request)["mesh"]["metadata"]
+
+    assert (mine["meshOwner"], theirs["meshOwner"]) == ("000000000000", OTHER_ACCOUNT)
+
+
 def test_a_mesh_of_another_account_is_out_of_reach(call: Any, name: str, refused: Refused):
     call("OTHER").create_mesh(meshName=name)
 

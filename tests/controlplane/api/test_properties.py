@@ -143,6 +143,29 @@ class Conversation(RuleBasedStateMachine):
         """List everything of a kind, page by page."""
         self.require_listed(self.draw_key(data, there=True), limit)
 
+    @rule(data=st.data(), count=st.integers(1, 3), is_broken=st.booleans())
+    def apply(self, data: st.DataObject, count: int, is_broken: bool) -> None:
+        """Declare several things of one mesh at once, of which the last may be broken."""
+        mesh = data.draw(st.sampled_from(self.meshes))
+        keys = data.draw(
+            st.lists(st.sampled_from(every_key(mesh)), min_size=count, max_size=count, unique=True)
+        )
+        declared = {
+            key: data.draw(specs(key.kind, self.find_in(mesh), key.parent), label=str(key))
+            for key in keys
+        }
+        if is_broken:
+            declared[keys[-1]] = data.draw(broken(st.just(declared[keys[-1]])), label="broken")
+        documents = [names_of(key) | {"spec": spec} for key, spec in declared.items()]
+        answer = self.api.send("POST", "/meshwright/v1/apply", json.dumps({"documents": documents}))
+        assert answer.status < 500
+        # Where it is refused, that nothing was changed is seen in the end.
+        for key, spec in declared.items() if answer.status == 200 else ():
+            described = self.api.call(f"Describe{noun(key.kind)}", names_of(key)).content
+            before = self.there.get(key)
+            verb = "Create" if before is None else "Update"
+            self.acknowledge(f"{verb}{noun(key.kind)}", without_nulls({"spec": spec}), described)
+
     @precondition(lambda self: self.repeatable)
     @rule(data=st.data())
     def send_again(self, data: st.DataObject) -> None:
