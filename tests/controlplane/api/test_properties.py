@@ -495,7 +495,6 @@ def test_no_broken_request_is_answered_with_a_server_error(
             "/meshwright/v1/meshes/x",
             "/nowhere",
             "/healthz",
-            "/metrics",
         ]
     ),
     body=JSON.map(json.dumps) | st.text(),
