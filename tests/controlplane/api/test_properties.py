@@ -415,12 +415,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UncheckedClient]:
 
 @contextmanager
 def talking(folder: Path, store: str) -> Generator[UncheckedClient]:
-    """Run a control plane on a store; a client of it."""
+    """Run a control plane on a store, which must log no error; a client of it."""
     credentials = {"AWS_ACCESS_KEY_ID": "meshwright", "AWS_SECRET_ACCESS_KEY": "meshwright"}
     with serving(folder, "--store", store, **credentials) as server:
         host, port = server.address
         with closing(UncheckedClient(f"{host}:{port}")) as client:
             yield client
+        assert server.records("unexpected_error") == []
 
 
 def talk(api: UncheckedClient, *, examples: int) -> Counter[tuple[Kind, bool]]:
