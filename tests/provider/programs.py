@@ -98,7 +98,8 @@ def declare_gateway(mesh: meshwright.Mesh) -> None:
         mesh_name=mesh.name,
         spec={"listeners": [{"port_mapping": {"port": 9080, "protocol": "http"}}]},
     )
-    target: Any = {"virtual_service": {"virtual_service_name": "color.demo.local"}}
+    service = meshwright.VirtualService("paint.demo.local", mesh_name=mesh.name, spec={})
+    target: Any = {"virtual_service": {"virtual_service_name": service.name}}
     meshwright.GatewayRoute(
         "paint",
         mesh_name=mesh.name,

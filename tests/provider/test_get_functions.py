@@ -36,11 +36,12 @@ REGION_REMEDY = (
 )
 
 
-def get_all(form: str = "") -> None:
-    """Get all of them, in one of the two forms, and export them."""
+def get_all() -> None:
+    """Get all of them, in both forms, and export them."""
     for kind, identity in IDENTITIES.items():
-        get: Callable[..., Any] = getattr(meshwright, f"get_{kind}{form}")
-        pulumi.export(kind, get(**identity))
+        for form in ("", "_output"):
+            get: Callable[..., Any] = getattr(meshwright, f"get_{kind}{form}")
+            pulumi.export(f"{kind}{form}", get(**identity))
 
 
 def described(control_plane: ControlPlane, kind: str) -> Any:
@@ -54,9 +55,7 @@ def described(control_plane: ControlPlane, kind: str) -> Any:
     return next(value for name, value in answer.items() if name != "ResponseMetadata")
 
 
-@pytest.mark.parametrize("form", ["", "_output"])
 def test_what_others_have_made_is_got_as_the_api_describes_it(
-    form: str,
     stack: PulumiStack,
     colors: Colors,
     make_stack: MakeStack,
@@ -65,15 +64,15 @@ def test_what_others_have_made_is_got_as_the_api_describes_it(
     colors.extra.append(declare_gateway)
     stack.up()
 
-    got = exported(make_stack(lambda: get_all(form)).up())
+    got = exported(make_stack(get_all).up())
 
     told = {
-        kind: (each["arn"], each["uid"], each["version"], each["spec"], each["meshOwner"])
-        for kind, each in got.items()
+        name: (each["arn"], each["uid"], each["version"], each["spec"], each["meshOwner"])
+        for name, each in got.items()
     }
     live = {kind: described(meshwright_control_plane, kind) for kind in IDENTITIES}
     assert told == {
-        kind: (
+        f"{kind}{form}": (
             each["metadata"]["arn"],
             each["metadata"]["uid"],
             each["metadata"]["version"],
@@ -81,6 +80,7 @@ def test_what_others_have_made_is_got_as_the_api_describes_it(
             each["metadata"]["meshOwner"],
         )
         for kind, each in live.items()
+        for form in ("", "_output")
     }
 
 
@@ -117,19 +117,6 @@ def test_what_is_got_has_its_names_types_and_tags(
     make_stack(program).up()
 
     assert seen == [{"team": "ink"}, "demo", True, "color", 80, True]
-
-
-def test_what_is_got_at_once_may_be_awaited(stack: PulumiStack, make_stack: MakeStack) -> None:
-    stack.up()
-    seen: list[Any] = []
-
-    async def wait() -> None:
-        mesh = await meshwright.get_mesh(name="demo")
-        seen.append((type(mesh), mesh.region))
-
-    make_stack(lambda: pulumi.export("done", wait())).up()
-
-    assert seen == [(meshwright.GetMeshResult, "us-east-1")]
 
 
 def test_what_is_not_there_is_an_error_that_names_it_and_its_mesh(

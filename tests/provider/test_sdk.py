@@ -69,6 +69,17 @@ def test_a_function_that_mocks_answer_with_nothing_gives_nothing() -> None:
     assert seen == [None, None]
 
 
+def test_what_a_function_gives_at_once_may_be_awaited() -> None:
+    seen: list[Any] = []
+
+    async def program() -> None:
+        seen.append(type(await meshwright.get_mesh(name="m")))
+
+    run(program)
+
+    assert seen == [meshwright.GetMeshResult]
+
+
 def test_what_a_preview_can_t_know_is_an_unknown_output_and_at_once_an_error() -> None:
     seen: list[Any] = []
 
