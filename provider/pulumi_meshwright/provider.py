@@ -32,6 +32,7 @@ from pulumi_meshwright.resources import (
     render_preview,
     render_update_preview,
 )
+from pulumi_meshwright.rules import Rules
 from pulumi_meshwright.schema import build_schema
 from pulumi_meshwright.settings import SETTINGS, Settings, check_settings, parse_settings
 from pulumi_meshwright.values import plain, plain_map
@@ -69,6 +70,7 @@ class MeshwrightProvider(engine.Provider):
         self._settings = Settings()
         self._api: Api | None = None
         self._convergence = Convergence(self._read_status, self._settings.convergence_timeout)
+        self._rules = Rules(None)
         self._changing: set[str] = set()  # the names of meshes that a preview has seen to change
 
     async def get_schema(self, request: engine.GetSchemaRequest) -> engine.GetSchemaResponse:
@@ -96,6 +98,7 @@ class MeshwrightProvider(engine.Provider):
         self._api = Api(self._settings)
         self._convergence = Convergence(self._read_status, self._settings.convergence_timeout)
         self._changing = set()
+        self._rules = Rules(self._api)
         self._api.warm_up()
         return engine.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
@@ -114,6 +117,8 @@ class MeshwrightProvider(engine.Provider):
             inputs["spec"] = spec.value
         region = self._settings.region if self._api is not None else None
         found = check_inputs(kind, inputs, region=region)
+        if not found and not spec.clashes and inputs.get("spec") != request.old_inputs.get("spec"):
+            found = await self._rules.find_broken(kind, inputs)
         failures = [Failure(spec.as_written(each.path), each.reason) for each in found]
         for path in spec.ignored:
             self._tell(request.urn, f"{path} is ignored, as AWS's provider does: remove it")

@@ -127,22 +127,23 @@ def test_a_failed_change_is_tried_again_by_the_next_update(
 def test_a_mistake_that_the_control_plane_finds_is_mended_by_the_next_update(
     stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
 ) -> None:
-    # A rule beyond the model's: who listens must be found.
-    spec: Any = {"listeners": [{"port_mapping": {"port": 1, "protocol": "http"}}]}
+    # What a resource refers to is held against the mesh when it is made.
+    target = {"virtual_node_name": "nowhere"}
 
     def declare(mesh: meshwright.Mesh) -> None:
-        meshwright.VirtualNode("lost", mesh_name=mesh.name, spec=spec)
+        spec: Any = {"provider": {"virtual_node": target}}
+        meshwright.VirtualService("lost.local", mesh_name=mesh.name, spec=spec)
 
     colors.extra.append(declare)
     with pytest.raises(automation.CommandError) as caught:
         stack.up()
-    spec["service_discovery"] = {"dns": {"hostname": "lost.local"}}
+    target["virtual_node_name"] = "blue"
 
     result = stack.up()
 
-    [error] = [each for each in errors(str(caught.value)) if "'demo/lost'" in each]
-    assert "spec.serviceDiscovery" in error
+    [error] = [each for each in errors(str(caught.value)) if "'demo/lost.local'" in each]
+    assert "spec.provider.virtualNode.virtualNodeName" in error
     assert changes(result).keys() <= {"create", "update"}
     assert stack.preview(refresh=True).change_summary == {"same": 7}
     client: Any = meshwright_control_plane.client()
-    assert client.describe_virtual_node(meshName="demo", virtualNodeName="lost")
+    assert client.describe_virtual_service(meshName="demo", virtualServiceName="lost.local")

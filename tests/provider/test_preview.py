@@ -72,6 +72,43 @@ def test_a_field_in_aws_s_spelling_is_reported_as_the_program_wrote_it(
     }
 
 
+def test_rules_beyond_the_model_are_told_at_preview_and_what_is_not_known_yet_is_let_pass(
+    stack: PulumiStack, colors: Colors
+) -> None:
+    def declare(mesh: meshwright.Mesh) -> None:
+        listener: Any = {
+            "port_mapping": {"port": 8080, "protocol": "http"},
+            "timeout": {"tcp": {"idle": {"unit": "s", "value": 5}}},
+        }
+        meshwright.VirtualNode("wrong", mesh_name=mesh.name, spec={"listeners": [listener]})
+        path = mesh.uid.apply(lambda uid: f"/{uid}")
+        meshwright.VirtualNode(
+            "unknown",
+            mesh_name=mesh.name,
+            spec={"listeners": [listener], "logging": {"access_log": {"file": {"path": path}}}},
+        )
+
+    colors.extra.append(declare)
+
+    with pytest.raises(automation.CommandError) as caught:
+        stack.preview()
+
+    at = PROBLEM.format("VirtualNode", "wrong") + "spec."
+    reason = "does not fit a listener with protocol http; use timeout.http"
+    assert set(errors(str(caught.value))) == {
+        f"{at}serviceDiscovery is required where the virtual node has a listener",
+        f"{at}listeners[0].timeout.tcp {reason}",
+    }
+
+
+def test_a_preview_does_without_a_control_plane_that_is_away(
+    stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    meshwright_control_plane.stop()
+
+    assert stack.preview().change_summary == {"create": 6}
+
+
 def test_values_that_other_resources_will_have_are_no_mistakes(
     stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
 ) -> None:

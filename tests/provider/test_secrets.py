@@ -103,21 +103,38 @@ def test_secrets_of_specifications_are_ciphertext_in_the_state_and_hidden_in_wha
     assert HUSH not in "\n".join(printed)
 
 
-def test_a_secret_that_the_control_plane_refuses_is_not_repeated(
-    stack: PulumiStack, colors: Colors
-) -> None:
-    def declare(mesh: meshwright.Mesh) -> None:
-        # A rule beyond the model's: it must be a host name.
-        discovery: Any = {"dns": {"hostname": secret("no host!")}}
-        meshwright.VirtualNode("wrong", mesh_name=mesh.name, spec={"service_discovery": discovery})
+def declare_no_host(mesh: meshwright.Mesh) -> None:
+    """Break a rule that the control plane tells when the program is checked."""
+    discovery: Any = {"dns": {"hostname": secret("no host!")}}
+    meshwright.VirtualNode("wrong", mesh_name=mesh.name, spec={"service_discovery": discovery})
 
+
+def declare_no_target(mesh: meshwright.Mesh) -> None:
+    """Refer to what is not there, which the control plane tells when it is asked to make it."""
+    provider: Any = {"virtual_node": {"virtual_node_name": secret("nowhere")}}
+    meshwright.VirtualService("wrong", mesh_name=mesh.name, spec={"provider": provider})
+
+
+@pytest.mark.parametrize(
+    ("declare", "field"),
+    [
+        (declare_no_host, "spec.serviceDiscovery.dns.hostname"),
+        (declare_no_target, "spec.provider.virtualNode.virtualNodeName"),
+    ],
+)
+def test_a_secret_that_the_control_plane_refuses_is_not_repeated(
+    stack: PulumiStack,
+    colors: Colors,
+    declare: Callable[[meshwright.Mesh], None],
+    field: str,
+) -> None:
     colors.extra.append(declare)
 
     with pytest.raises(automation.CommandError) as caught:
         stack.up()
 
-    [error] = [each for each in errors(str(caught.value)) if "demo/wrong" in each]
-    assert "spec.serviceDiscovery.dns.hostname" in error
+    [error] = [each for each in errors(str(caught.value)) if "wrong'" in each]
+    assert field in error
     assert "[secret]" in error
     assert HUSH not in str(caught.value)
 

@@ -5,6 +5,7 @@ GET    /meshwright/v1/meshes/NAME               a mesh with all its resources, a
 DELETE /meshwright/v1/meshes/NAME?recursive=... the mesh, with what is in it
 POST   /meshwright/v1/meshes/NAME/explain       {"from": ..., "url": ...}: where it goes, and why
 POST   /meshwright/v1/apply                     {"documents": [...], "prune": ..., "dryRun": ...}
+POST   /meshwright/v1/check                     {"kind": ..., "spec": ...}: what is wrong with it
 
 NAME is a mesh of the caller's account, NAME@OWNER one that another account shares with it.
 """
@@ -28,6 +29,7 @@ from meshwright.access.permissions import Caller
 from meshwright.api.admission import author_of, caller_of, closing_headers, request_id_of
 from meshwright.api.batches import BatchError, Batches, Outcome, Step
 from meshwright.api.bodies import read_body
+from meshwright.api.checking import check_spec
 from meshwright.api.decisions import no_such
 from meshwright.api.errors import ApiError, as_api_error, bad_request
 from meshwright.api.parsing import json_list, json_object, parse_object
@@ -92,6 +94,7 @@ class OperatorApi:
                 f"{one}/explain", serve_operation("ExplainRoute", self._explain), methods=["POST"]
             ),
             Route("/meshwright/v1/apply", serve_operation("Apply", self._apply), methods=["POST"]),
+            Route("/meshwright/v1/check", serve_operation("Check", check_spec), methods=["POST"]),
         ]
 
     async def _list(self, request: Request) -> dict[str, Any]:

@@ -41,23 +41,32 @@ def find_violations(graph: Graph, resource: Resource) -> list[Violation]:
     """
     match resource.key.kind:
         case Kind.VIRTUAL_SERVICE:
-            return list(_missing_targets(graph, resource))
+            between = [*_missing_targets(graph, resource)]
         case Kind.GATEWAY_ROUTE:
-            return [
-                *_not_one_route(resource),
+            between = [
                 *_missing_targets(graph, resource),
                 *_listener_mismatch(graph, resource),
                 *_unreachable_service_port(graph, resource),
             ]
         case Kind.ROUTE:
-            return [
-                *_not_one_route(resource),
+            between = [
                 *_missing_targets(graph, resource),
-                *_weights_all_zero(resource),
                 *_unreachable_targets(graph, resource),
                 *_listener_mismatch(graph, resource),
                 *_target_mismatch(graph, resource),
             ]
+        case Kind.VIRTUAL_NODE | Kind.VIRTUAL_GATEWAY | Kind.VIRTUAL_ROUTER | Kind.MESH:
+            between = []
+    return [*find_own_violations(resource), *between]
+
+
+def find_own_violations(resource: Resource) -> list[Violation]:
+    """Why a resource would fit into no mesh, whatever else is in it."""
+    match resource.key.kind:
+        case Kind.ROUTE:
+            return [*_not_one_route(resource), *_weights_all_zero(resource)]
+        case Kind.GATEWAY_ROUTE:
+            return list(_not_one_route(resource))
         case Kind.VIRTUAL_NODE:
             return [
                 *_no_service_discovery(resource),
@@ -73,7 +82,7 @@ def find_violations(graph: Graph, resource: Resource) -> list[Violation]:
             ]
         case Kind.VIRTUAL_ROUTER:
             return list(_port_twice(resource))
-        case Kind.MESH:
+        case Kind.VIRTUAL_SERVICE | Kind.MESH:
             return []
 
 
