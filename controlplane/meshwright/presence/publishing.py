@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -60,7 +60,8 @@ class _Parts:
     """The connections of one mesh, by the parts that they are written in.
 
     A connection stays in its part for as long as it lasts, so that what becomes of it changes one
-    entry of the store.
+    entry of the store. A proxy that is said to be current and still is, or is again, changes none:
+    the heartbeat says at which revision it is so.
     """
 
     parts: dict[int, dict[Connection, None]] = field(
@@ -69,6 +70,8 @@ class _Parts:
     part_of: dict[Connection, int] = field(default_factory=dict[Connection, int])
     roomy: set[int] = field(default_factory=set[int])
     stale: set[int] = field(default_factory=set[int])
+    touched: set[Connection] = field(default_factory=set[Connection])
+    current: set[Connection] = field(default_factory=set[Connection])  # as is written
     edition: int = 0  # until it is written
     findings: Sequence[Finding] | None = ()  # None: it is not known which are written
 
@@ -88,11 +91,26 @@ class _Parts:
         del self.parts[number][connection]
         self.roomy.add(number)
         self.stale.add(number)
+        self.touched.discard(connection)
+        self.current.discard(connection)
 
     def touch(self, connection: Connection) -> None:
-        number = self.part_of.get(connection)
-        if number is not None:
-            self.stale.add(number)
+        if connection in self.part_of:
+            self.touched.add(connection)
+
+    def take_stale(self, is_current: Callable[[Connection], bool]) -> set[int]:
+        """The parts that have to be written; they count as written."""
+        touched, self.touched = self.touched, set()
+        for connection in touched:
+            if not (connection in self.current and is_current(connection)):
+                self.stale.add(self.part_of[connection])
+        stale, self.stale = self.stale, set()
+        for connection in (each for number in stale for each in self.parts[number]):
+            if is_current(connection):
+                self.current.add(connection)
+            else:
+                self.current.discard(connection)
+        return stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +267,10 @@ class Publisher:
         """What has to be written of a mesh; it counts as written."""
         findings = self._distribution.find_unmet_needs(mesh) if parts.part_of else []
         is_same = parts.findings is not None and [*parts.findings] == findings
-        if parts.stale or not is_same:
+        stale = parts.take_stale(self._distribution.is_current)
+        if stale or not is_same:
             parts.edition = next(self._editions)
         parts.findings = findings
-        stale, parts.stale = parts.stale, set()
         describe = self._distribution.describe
         return _News(
             {

@@ -423,11 +423,20 @@ class Distribution:
         """The latest proxies of a mesh that were refused; times in epoch seconds."""
         return self._refusals.latest(mesh)
 
+    def is_current(self, connection: Connection) -> bool:
+        """Whether a connected proxy has everything that there is for it."""
+        return (
+            connection.acknowledged_revision is not None
+            and connection.rejection is None
+            and connection.record.rejection is None
+            and connection.stream.settled
+        )
+
     def describe(self, connection: Connection) -> ProxyStatus:
         """The status of a connected proxy."""
         revision = connection.acknowledged_revision
         rejection = connection.rejection or connection.record.rejection
-        is_current = revision is not None and connection.stream.settled and rejection is None
+        is_current = self.is_current(connection)
         if is_current:
             # Later revisions did not concern this proxy: it has all there is for it.
             revision = self.revision(connection.proxy.key.mesh)

@@ -18,7 +18,8 @@ class ProxyStatus(NamedTuple):
         peer: Where it comes from.
         envoy_version: Its Envoy's version.
         connected_at: When it came.
-        acknowledged_at: When it last acknowledged all of a configuration.
+        acknowledged_at: When it last acknowledged all of a configuration; of another control
+            plane's proxy, as that has last told of it.
         acknowledged_revision: The mesh's newest revision of which it has acknowledged all that it
             should have; None before it has any.
         is_current: Whether it has everything that its control plane has for it.

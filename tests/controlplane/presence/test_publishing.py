@@ -241,21 +241,40 @@ def test_without_proxies_nothing_is_written_whatever_becomes_of_the_mesh(scene: 
     run(test)
 
 
+def written_parts(scene: Scene) -> set[str]:
+    """The parts with rows that have been written."""
+    return {name for where, names in scene.store.written if where == PROXIES for name in names}
+
+
 def test_of_many_proxies_only_what_changed_is_written(scene: Scene):
     async def test() -> None:
         async with scene.publishing():
             blue = [Client(scene.distribution, "blue") for _ in range(30)]
-            front = Client(scene.distribution, "front")
+            front = Client(scene.distribution, "front", refuses_version_2)
             await scene.until(lambda: len(scene.seen()) == len(blue) + 1)
             scene.store.written.clear()
             commit(scene.meshes, split({"blue": 1}, 2))
-            await scene.until(lambda: scene.seen()[-1].status.acknowledged_revision == 2)
+            await scene.until(lambda: scene.seen()[-1].status.rejection is not None)
 
-            assert scene.seen()[-1].status == front.status
-            parts = {
-                name for where, names in scene.store.written if where == PROXIES for name in names
-            }
-            assert len(parts) == 1
+            assert scene.seen()[-1].status.rejection == front.status.rejection
+            assert len(written_parts(scene)) == 1
+
+    run(test)
+
+
+def test_of_proxies_that_have_acknowledged_already_nothing_but_the_revision_is_written(
+    scene: Scene,
+):
+    async def test() -> None:
+        async with scene.publishing():
+            Client(scene.distribution, "front")
+            await scene.until(lambda: len(scene.seen()) == 1)
+            scene.store.written.clear()
+            commit(scene.meshes, split({"blue": 1}, 2))
+            await scene.until(lambda: scene.seen()[0].status.acknowledged_revision == 2)
+
+            assert scene.seen()[0].status.is_current
+            assert written_parts(scene) == set()
 
     run(test)
 
