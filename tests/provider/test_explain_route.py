@@ -43,15 +43,19 @@ class Asserting:
     def __call__(self) -> None:
         """Declare the resources, and ask."""
         mesh = meshwright.Mesh("demo")
-        for name in ("blue", "green"):
-            meshwright.VirtualNode(name, mesh_name=mesh.name, spec=NODE)
+        nodes = {
+            name: meshwright.VirtualNode(name, mesh_name=mesh.name, spec=NODE)
+            for name in ("blue", "green")
+        }
         router = meshwright.VirtualRouter(
             "color",
             mesh_name=mesh.name,
             spec={"listeners": [{"port_mapping": {"port": 8080, "protocol": "http"}}]},
         )
         weights = {"blue": self.blue, "green": 100 - self.blue}
-        targets: Any = [{"virtual_node": name, "weight": each} for name, each in weights.items()]
+        targets: Any = [
+            {"virtual_node": nodes[name].name, "weight": each} for name, each in weights.items()
+        ]
         route = meshwright.Route(
             "route",
             mesh_name=mesh.name,
