@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from meshwright.complaints import fail
+from meshwright.model.endpoints import find_host_and_port
 
 if TYPE_CHECKING:
     from meshwright.bootstrap import ControlPlaneTls, ExplicitInterception
@@ -104,7 +107,7 @@ def bootstrap_command(
     from meshwright.bootstrap import BootstrapSettings, build_bootstrap
 
     if sds_certificate is not None and sds_socket is None:
-        _fail("--sds-certificate needs --sds-socket")
+        fail("--sds-certificate needs --sds-socket")
     try:
         settings = BootstrapSettings(
             resource,
@@ -119,13 +122,8 @@ def bootstrap_command(
         bootstrap = build_bootstrap(settings)
         _check_node(bootstrap["node"])
     except (OSError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     typer.echo(json.dumps(bootstrap, indent=2))
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"meshwright: {message}", err=True)
-    sys.exit(2)
 
 
 def _check_node(node: dict[str, Any]) -> None:
@@ -139,11 +137,10 @@ def _check_node(node: dict[str, Any]) -> None:
 
 
 def _split_address(text: str, option: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    address = find_host_and_port(text)
+    if address is None:
         raise ValueError(f"{option} {text!r}: expected HOST:PORT")
-    return host, int(port)
+    return address
 
 
 def _build_tls(

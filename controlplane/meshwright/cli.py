@@ -13,11 +13,12 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from meshwright.bootstrap_commands import bootstrap_command
+from meshwright.complaints import fail
 from meshwright.model.mounts import (
     AUTHORITIES_FILE,
     CHAIN_FILE,
@@ -27,9 +28,6 @@ from meshwright.model.mounts import (
 from meshwright.operator.commands import attach
 from meshwright.operator.tokens import token_app
 from meshwright.store_commands import store_app
-
-if TYPE_CHECKING:
-    from meshwright.logs import LogFormat
 
 app = typer.Typer(
     name="meshwright",
@@ -324,14 +322,14 @@ def serve_command(
     from meshwright.xds.transport.sockets import Upkeep
 
     if log_format not in ("auto", "json", "console"):
-        _fail(f"--log-format {log_format!r}: expected auto, json or console")
+        fail(f"--log-format {log_format!r}: expected auto, json or console")
     if log_level not in ("debug", "info", "warning", "error"):
-        _fail(f"--log-level {log_level!r}: expected debug, info, warning or error")
+        fail(f"--log-level {log_level!r}: expected debug, info, warning or error")
     if not re.fullmatch(r"\d{12}", account_id):
-        _fail(f"--account-id {account_id!r}: expected 12 digits")
+        fail(f"--account-id {account_id!r}: expected 12 digits")
     if replica is not None and not re.fullmatch(r"[!-~]{1,255}", replica):
-        _fail(f"--replica {replica!r}: expected 1 to 255 printable ASCII characters without spaces")
-    configure_logging(cast("LogFormat", log_format), log_level)
+        fail(f"--replica {replica!r}: expected 1 to 255 printable ASCII characters without spaces")
+    configure_logging(log_format, log_level)
     access = AccessSettings(
         keys_file=access_keys,
         access_key_id=os.environ.get("MESHWRIGHT_ACCESS_KEY_ID"),
@@ -369,7 +367,7 @@ def serve_command(
         *(ServeError, StoreError, AccessSettingsError, QuotaError, AuditError),
         CredentialError,
     ) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command("render")
@@ -436,7 +434,7 @@ def render_command(
         )
         typer.echo(rendered, nl=False)
     except (OSError, ValueError) as error:
-        _fail(f"{mesh}: {error}")
+        fail(f"{mesh}: {error}")
 
 
 @app.command("explain")
@@ -480,8 +478,7 @@ def explain_command(
         request = parse_request(method, url, header or [])
         explanation = explain_request(_read(mesh), caller, request)
     except (OSError, ValueError) as error:
-        _fail(str(error))
-        return
+        fail(str(error))
     if as_json:
         typer.echo(json.dumps(asdict(explanation), indent=2))
     else:
@@ -500,11 +497,6 @@ def _split_pairs(pairs: list[str] | None, option: str, expected: str) -> dict[st
 
 def _read(mesh: Path) -> str:
     return sys.stdin.read() if str(mesh) == "-" else mesh.read_text()
-
-
-def _fail(message: str) -> None:
-    typer.echo(f"meshwright: {message}", err=True)
-    sys.exit(2)
 
 
 def main() -> None:

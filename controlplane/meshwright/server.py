@@ -37,6 +37,7 @@ from meshwright.discovery.credentials import Credentials, parse_mapping
 from meshwright.discovery.outside import LiveOutside
 from meshwright.graph.quotas import Quotas
 from meshwright.meshes import Meshes
+from meshwright.model.endpoints import find_host_and_port
 from meshwright.presence.publishing import Publisher
 from meshwright.presence.reading import OtherReplicas
 from meshwright.status import Statuses
@@ -292,15 +293,15 @@ def parse_address(text: str, option: str) -> tuple[str, int]:
     Raises:
         ServeError: It is no such address.
     """
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    named = find_host_and_port(text)
+    if named is None:
         raise ServeError(f"{option} {text!r}: expected HOST:PORT, for instance 127.0.0.1:4580")
+    host, port = named
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise ServeError(f"{option} {text!r}: HOST must be an IP address or localhost") from None
-    return str(address), int(port)
+    return str(address), port
 
 
 def _is_loopback(host: str) -> bool:

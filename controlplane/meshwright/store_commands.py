@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+from meshwright.complaints import fail
 
 if TYPE_CHECKING:
     from meshwright.store.copying import Copy
@@ -60,17 +61,12 @@ def copy_command(
                         carry_out(copy, source_store, target_store)
                 typer.echo(f"{_describe(copy)}: {'already there' if copy.is_there else 'copied'}")
     except CopyError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except StoreError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 def _describe(copy: Copy) -> str:
     count = len(copy.state.resources)
     what = f"{count} resource{'' if count == 1 else 's'}" if count else "deleted"
     return f"mesh {copy.state.head.mesh.name} at revision {copy.state.head.revision} ({what})"
-
-
-def _fail(message: str, code: int) -> None:
-    typer.echo(f"meshwright: {message}", err=True)
-    sys.exit(code)

@@ -15,6 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from meshwright.complaints import complain, fail
 from meshwright.operator.client import (
     DEFAULT_ENDPOINT,
     REFUSED,
@@ -82,17 +83,12 @@ def talking(endpoint: str) -> Generator[Connection]:
     except RefusedError as error:
         for problem in error.problems:
             where = f"{describe_path(problem.resource)}: " if problem.resource else ""
-            _complain(f"{where}{problem.message}")
+            complain(f"{where}{problem.message}")
         if not error.problems:
-            _complain(str(error))
+            complain(str(error))
         sys.exit(error.exit_code)
     except CommandError as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
-
-
-def _complain(message: str) -> None:
-    typer.echo(f"meshwright: {message}", err=True)
+        fail(str(error), error.exit_code)
 
 
 @mesh_app.command("list")
@@ -218,7 +214,7 @@ def _require_json(sources: list[Source]) -> None:
         for message in find_foreign_values(source.content)
     ]
     for problem in problems[:-1]:
-        _complain(problem)
+        complain(problem)
     if problems:
         raise CommandError(problems[-1], REFUSED)
 
@@ -233,7 +229,7 @@ def _located(error: RefusedError, sources: list[Source]) -> CommandError:
     if not lines:
         return error
     for line in lines:
-        _complain(line)
+        complain(line)
     plural = "problem" if len(lines) == 1 else "problems"
     return CommandError(f"nothing was changed: {len(lines)} {plural}", REFUSED)
 
@@ -255,7 +251,7 @@ def delete_command(
             outcome = connection.delete(name, recursive=recursive, dry_run=False)
         except RefusedError as error:
             if not recursive and error.problems:
-                _complain(f"mesh {name} is not empty; --recursive deletes what is in it too")
+                complain(f"mesh {name} is not empty; --recursive deletes what is in it too")
             raise
     for line in render_changes(outcome):
         typer.echo(line)
@@ -363,9 +359,9 @@ def _print_proxies(statuses: list[dict[str, Any]], *, as_json: bool) -> None:
     print_rows(PROXY_COLUMNS, rows)
     complaints = _describe_incomplete(statuses)
     for complaint in complaints:
-        _complain(complaint)
+        complain(complaint)
     if not rows and not complaints:
-        _complain("no proxy is connected")
+        complain("no proxy is connected")
 
 
 def _describe_incomplete(statuses: list[dict[str, Any]]) -> list[str]:
