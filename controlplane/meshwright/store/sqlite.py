@@ -86,7 +86,7 @@ class SqliteStore:
     Args:
         path: The file.
         create: Make it and its folder where they do not exist.
-        clock: Seconds since the epoch, for what expires.
+        clock: Seconds since the epoch.
 
     Raises:
         StoreError: The file can't be opened, is no SQLite file, or was written by a newer version.
@@ -436,7 +436,7 @@ class SqliteStore:
 
     def now(self) -> float:
         """The time by this machine's clock: its file is on a local disk."""
-        return time.time()
+        return self._clock()
 
     def restore(self, state: MeshState, *, expected_revision: int) -> None:
         """Put a whole mesh here as it was elsewhere, at its own revision.

@@ -158,18 +158,10 @@ def build_self_redirect_cluster(
         circuit_breakers=_build_circuit_breakers(pool),
         health_checks=build_self_checks(gateway),
         load_assignment=_build_load_assignment(name, address, EGRESS_PORT),
-        typed_extension_protocol_options={
-            _HTTP_OPTIONS: pack(
-                HttpProtocolOptions(
-                    common_http_protocol_options={"idle_timeout": _SELF_IDLE_TIMEOUT},
-                    explicit_http_config={
-                        "http_protocol_options"
-                        if protocol == "http"
-                        else "http2_protocol_options": {}
-                    },
-                )
-            )
-        },
+        **_build_http(
+            "http_protocol_options" if protocol == "http" else "http2_protocol_options",
+            common_http_protocol_options={"idle_timeout": _SELF_IDLE_TIMEOUT},
+        ),
     )
 
 
@@ -205,7 +197,11 @@ def _build_protocol(protocol: str) -> dict[str, Any]:
 
 def build_http2() -> dict[str, Any]:
     """The members of a cluster that is spoken to in HTTP/2."""
-    options = HttpProtocolOptions(explicit_http_config={"http2_protocol_options": {}})
+    return _build_http("http2_protocol_options")
+
+
+def _build_http(version: str, **common: Any) -> dict[str, Any]:
+    options = HttpProtocolOptions(explicit_http_config={version: {}}, **common)
     return {"typed_extension_protocol_options": {_HTTP_OPTIONS: pack(options)}}
 
 

@@ -304,9 +304,7 @@ class Distribution:
             self._snapshots.get(key, {}).pop(connection.proxy, None)
             self._builder.leave(connection.proxy, self._loop.time())
             if self._forgetting is None:
-                self._forgetting = self._loop.call_later(
-                    self._remembered_seconds, self._forget_left
-                )
+                self._forget_later()
         if not connections:
             del self._connections[key]
             # Changes are followed only for those who are connected.
