@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError
 
+from meshwright.meshes import Meshes
+from meshwright.store.sqlite import SqliteStore
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.processes import ProcessGroup
+from tests.controlplane.meshes import commit, demo_resources
 from tools.dev.dynamodb_local import find_dynamodb_local, run_dynamodb_local
 from tools.dev.paths import is_ci
 
@@ -99,3 +103,13 @@ def name_table(endpoint: str) -> str:
     """The URL of a store in a table that does not exist yet."""
     table = f"store-{os.getpid()}-{next(_numbers)}"
     return f"dynamodb://{table}?region=us-east-1&endpoint={endpoint}"
+
+
+@pytest.fixture
+def meshes(tmp_path: Path) -> Iterator[Meshes]:
+    """The mesh `demo`: front calls color.demo.local, which is blue and green."""
+    store = SqliteStore(str(tmp_path / "store.db"))
+    meshes = Meshes(store)
+    commit(meshes, *demo_resources())
+    yield meshes
+    store.close()

@@ -1,9 +1,10 @@
-"""Specifications that several tests of the control plane use."""
+"""Specifications and changes of meshes that several tests of the control plane use."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from meshwright.meshes import Meshes
 from meshwright.model.resources import (
     Kind,
     MeshKey,
@@ -12,6 +13,7 @@ from meshwright.model.resources import (
     build_arn,
     mesh_resource_key,
 )
+from meshwright.store import Change
 
 DEMO = MeshKey("000000000000", "demo")
 
@@ -81,3 +83,9 @@ def demo_resources(weights: dict[str, int] | None = None, version: int = 1) -> t
         ),
         build_resource(Kind.VIRTUAL_SERVICE, "color.demo.local", service_spec(router="color")),
     )
+
+
+def commit(meshes: Meshes, *resources: Resource) -> None:
+    """Change or add resources of `demo`."""
+    changes = [Change(resource.key, resource) for resource in resources]
+    meshes.commit(meshes.graph(DEMO), changes, committed_at=2.0)

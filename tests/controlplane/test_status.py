@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,10 +17,9 @@ from meshwright.operator.waiting import find_missing
 from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy
 from meshwright.status import Statuses
 from meshwright.store import StoreError
-from meshwright.store.sqlite import SqliteStore
 from meshwright.xds.proxy_status import ProxyStatus
-from tests.controlplane.meshes import DEMO, demo_resources
-from tests.controlplane.xds.test_distribution import Client, build_distribution, commit
+from tests.controlplane.meshes import DEMO, commit, demo_resources
+from tests.controlplane.xds.distributing import Client, build_distribution
 
 ELSEWHERE = ProxyStatus(
     *("arn:aws:appmesh:r:a:mesh/demo/virtualNode/blue", "blue", "ipv4:10.0.0.7:1", "1.40.0"),
@@ -52,15 +50,6 @@ class Others:
         if self._failure is not None:
             raise self._failure
         return Elsewhere(self._proxies, self._findings)
-
-
-@pytest.fixture
-def meshes(tmp_path: Path) -> Iterator[Meshes]:
-    store = SqliteStore(str(tmp_path / "store.db"))
-    meshes = Meshes(store)
-    commit(meshes, *demo_resources())
-    yield meshes
-    store.close()
 
 
 def run(test: Coroutine[Any, Any, Any]) -> Any:

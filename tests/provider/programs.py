@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_meshwright.control_plane import ControlPlane
     from pytest_meshwright.pulumi_stack import PulumiStack
+    from tests.controlplane.presence.reconnecting import ReconnectingProxy
 
 
 @dataclass
@@ -161,3 +162,29 @@ def errors(text: str) -> list[str]:
     """The lines with an error in the diagnostics that the engine printed."""
     diagnostics = text.partition("Diagnostics:")[2]
     return re.findall(r"^ +error: (.*)$", diagnostics, re.MULTILINE)
+
+
+MISSING = "is missing at virtualNode/front ("
+"""How an update says for whom it waits."""
+
+
+class Late:
+    """A proxy that acknowledges once the engine has said that it is waited for.
+
+    Args:
+        proxy: The proxy.
+
+    Attributes:
+        missed: The lines that said so.
+    """
+
+    def __init__(self, proxy: ReconnectingProxy) -> None:
+        self._proxy = proxy
+        proxy.mood = "hold"
+        self.missed: list[str] = []
+
+    def __call__(self, line: str) -> None:
+        """Take a line of the engine's output."""
+        if MISSING in line:
+            self.missed.append(line)
+            self._proxy.acknowledge_now()

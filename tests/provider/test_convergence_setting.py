@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from pulumi import automation
 
-from tests.provider.programs import changes, declare_backend, initialization_errors
+from tests.provider.programs import (
+    MISSING,
+    Late,
+    changes,
+    declare_backend,
+    initialization_errors,
+)
 
 if TYPE_CHECKING:
     from pytest_meshwright.pulumi_stack import PulumiStack
     from tests.controlplane.presence.reconnecting import ReconnectingProxy
 
 MakeStack: TypeAlias = "Callable[[Callable[[], object]], PulumiStack]"
-MISSING = "is missing at virtualNode/front ("
 
 
 @pytest.fixture
@@ -29,17 +34,11 @@ def stack(make_stack: MakeStack, mesh_with_front: None) -> PulumiStack:
 def test_an_update_ends_when_a_late_proxy_has_acknowledged(
     stack: PulumiStack, proxy: ReconnectingProxy
 ) -> None:
-    proxy.mood = "hold"
-    waited: list[str] = []
+    late = Late(proxy)
 
-    def watch(line: str) -> None:
-        if MISSING in line:
-            waited.append(line)
-            proxy.acknowledge_now()
+    assert changes(stack.up(on_output=late)) == {"create": 3}
 
-    assert changes(stack.up(on_output=watch)) == {"create": 3}
-
-    assert waited
+    assert late.missed
 
 
 def test_a_silent_proxy_fails_the_update_and_the_resource_stays_in_the_state(

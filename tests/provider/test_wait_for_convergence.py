@@ -9,7 +9,7 @@ import pytest
 from pulumi import automation
 
 import pulumi_meshwright as meshwright
-from tests.provider.programs import declare_backend, errors, exported
+from tests.provider.programs import MISSING, Late, declare_backend, errors, exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pytest_meshwright.pulumi_stack import PulumiStack
     from tests.controlplane.presence.reconnecting import ReconnectingProxy
 
-MISSING = "is missing at virtualNode/front ("
 
 PATIENT = 120.0
 """Seconds for what is expected to come."""
@@ -76,17 +75,11 @@ def test_where_no_proxy_is_connected_the_mesh_is_as_far_as_it_is(
 def test_a_proxy_that_acknowledges_late_is_waited_for(
     stack: PulumiStack, meshwright_control_plane: ControlPlane, proxy: ReconnectingProxy
 ) -> None:
-    proxy.mood = "hold"
-    waited: list[str] = []
+    late = Late(proxy)
 
-    def watch(line: str) -> None:
-        if MISSING in line:
-            waited.append(line)
-            proxy.acknowledge_now()
+    told = exported(stack.up(on_output=late))
 
-    told = exported(stack.up(on_output=watch))
-
-    assert waited
+    assert late.missed
     assert told == {"proxies": 1, "revision": revision_of(meshwright_control_plane)}
 
 

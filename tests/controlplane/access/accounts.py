@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,20 +17,29 @@ GUEST: Final = "222222222222"
 SECRETS: Final = {"OWNER": "o" * 32, "GUEST": "g" * 32}
 
 
-def write_keys(folder: Path) -> Path:
-    """The file with a key of each account."""
+def write_keys(
+    folder: Path,
+    accounts: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] = SECRETS,
+) -> Path:
+    """The file with a key of each account, of which `READER` only reads.
+
+    Args:
+        folder: Where it is written.
+        accounts: Each key's account; without them, those of this module.
+        secrets: Each key's secret.
+    """
     file = folder / "keys.yaml"
     file.touch(mode=0o600)
-    accounts = {"OWNER": OWNER, "GUEST": GUEST}
     keys = [
         {
             "access_key_id": key_id,
-            "secret_access_key": SECRETS[key_id],
+            "secret_access_key": secrets[key_id],
             "account_id": account,
-            "access": "write",
+            "access": "read" if key_id == "READER" else "write",
             "meshes": ["*"],
         }
-        for key_id, account in accounts.items()
+        for key_id, account in (accounts or {"OWNER": OWNER, "GUEST": GUEST}).items()
     ]
     file.write_text(json.dumps(keys))
     return file

@@ -22,6 +22,7 @@ from meshwright.graph.quotas import Quotas
 from meshwright.model.resources import Kind
 from meshwright.operator.client import Connection
 from pytest_meshwright.waiting import wait_until
+from tests.controlplane.access.accounts import write_keys
 from tests.controlplane.access.serving import TIMEOUT, Server, serving
 from tests.controlplane.api import whole_mesh
 from tests.controlplane.api.operations import MODEL, noun, split
@@ -302,19 +303,7 @@ REASONS: Final = [
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A control plane with keys and quotas; the mesh that all pairs share is in it."""
     folder = tmp_path_factory.mktemp("server")
-    keys = folder / "keys.yaml"
-    keys.touch(mode=0o600)
-    content = [
-        {
-            "access_key_id": key_id,
-            "secret_access_key": SECRET,
-            "account_id": account,
-            "access": "read" if key_id == "READER" else "write",
-            "meshes": ["*"],
-        }
-        for key_id, account in ACCOUNTS.items()
-    ]
-    keys.write_text(json.dumps(content))
+    keys = write_keys(folder, ACCOUNTS, dict.fromkeys(ACCOUNTS, SECRET))
     quotas = folder / "quotas.yaml"
     quotas.write_text(json.dumps(QUOTAS))
     with serving(folder, "--access-keys", keys, "--quotas", quotas) as server:

@@ -14,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from meshwright.cli import app
+from tests.controlplane.access.accounts import write_keys
 from tests.controlplane.access.serving import MESHWRIGHT, Server, serving
 from tests.controlplane.conftest import Refused
 from tests.controlplane.meshes import node_spec, route_spec, router_spec, service_spec
@@ -32,20 +33,8 @@ Run = Callable[..., str]
 @pytest.fixture(scope="module")
 def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key of each account, and one that only reads."""
-    file = tmp_path_factory.mktemp("keys") / "keys.yaml"
-    file.touch(mode=0o600)
-    keys = [
-        {
-            "access_key_id": key_id,
-            "secret_access_key": SECRET,
-            "account_id": account,
-            "access": "read" if key_id == "READER" else "write",
-            "meshes": ["*"],
-        }
-        for key_id, account in ACCOUNTS.items()
-    ]
-    file.write_text(json.dumps(keys))
-    return file
+    folder = tmp_path_factory.mktemp("keys")
+    return write_keys(folder, ACCOUNTS, dict.fromkeys(ACCOUNTS, SECRET))
 
 
 @pytest.fixture(scope="module", params=["sqlite", "dynamodb"])

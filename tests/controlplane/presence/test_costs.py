@@ -23,8 +23,8 @@ from meshwright.presence.reading import OtherReplicas
 from meshwright.status import Statuses
 from meshwright.store.dynamodb import DynamoDbStore
 from meshwright.xds.proxy_status import ProxyStatus
-from tests.controlplane.meshes import DEMO, demo_resources
-from tests.controlplane.xds.test_distribution import build_distribution, commit
+from tests.controlplane.meshes import DEMO, commit, demo_resources
+from tests.controlplane.xds.distributing import build_distribution
 
 # As long as those of real meshes.
 PROXY = ProxyStatus(

@@ -26,11 +26,10 @@ from meshwright.presence.reading import OtherReplicas, ReplicaProxy
 from meshwright.store import StoreError
 from meshwright.store.sqlite import SqliteStore
 from meshwright.xds.distribution import Distribution
-from tests.controlplane.meshes import DEMO, build_resource, demo_resources, node_spec
-from tests.controlplane.xds.test_distribution import (
+from tests.controlplane.meshes import DEMO, build_resource, commit, demo_resources, node_spec
+from tests.controlplane.xds.distributing import (
     Client,
     build_distribution,
-    commit,
     refuses_version_2,
     split,
 )

@@ -3,124 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from meshwright.discovery.cloud_map import CloudMap, DiscoveryError
-from meshwright.discovery.credentials import Credentials
-from meshwright.discovery.outside import LiveOutside
 from meshwright.meshes import Meshes
-from meshwright.model.resources import Kind, Resource, ResourceKey
+from meshwright.model.resources import Kind
 from meshwright.store import Change
-from meshwright.store.sqlite import SqliteStore
-from meshwright.translate import Interception, Proxy
-from meshwright.translate.lookups import CloudMapService, Instance
-from meshwright.xds.distribution import Connection, Distribution, Pace, UnknownProxyError
-from meshwright.xds.proxy_status import ProxyStatus
-from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
-from meshwright.xds.stream import Delta, Response
-from meshwright.xds.wire import Node, Request
-from tests.controlplane.meshes import DEMO, build_resource, demo_resources, node_spec, route_spec
+from meshwright.xds.distribution import Distribution, Pace, UnknownProxyError
+from meshwright.xds.resources import CLUSTER
+from meshwright.xds.stream import Response
+from tests.controlplane.meshes import DEMO, build_resource, commit, node_spec
+from tests.controlplane.xds.distributing import (
+    Client,
+    build_distribution,
+    refuses_version_2,
+    run,
+    split,
+    until,
+)
 
 ROUTES = "RouteConfiguration"
-
-
-@pytest.fixture
-def meshes(tmp_path: Path) -> Iterator[Meshes]:
-    """The mesh `demo`: front calls color.demo.local, which is blue and green."""
-    store = SqliteStore(str(tmp_path / "store.db"))
-    meshes = Meshes(store)
-    commit(meshes, *demo_resources())
-    yield meshes
-    store.close()
-
-
-def commit(meshes: Meshes, *resources: Resource) -> None:
-    changes = [Change(resource.key, resource) for resource in resources]
-    meshes.commit(meshes.graph(DEMO), changes, committed_at=2.0)
-
-
-def split(weights: dict[str, int], version: int) -> Resource:
-    spec = route_spec(weights)
-    return build_resource(Kind.ROUTE, "split", spec, parent="color", version=version)
-
-
-@dataclass
-class Client:
-    """A proxy that accepts everything, unless told to refuse."""
-
-    distribution: Distribution
-    name: str
-    refuse: Callable[[Response], bool] = lambda _: False
-    sent: list[tuple[str, list[str]]] = field(default_factory=list[tuple[str, list[str]]])
-    closed: list[str] = field(default_factory=list[str])
-    connection: Connection = field(init=False)
-
-    def __post_init__(self) -> None:
-        key = ResourceKey(DEMO, Kind.VIRTUAL_NODE, self.name)
-        node_id = f"mesh/demo/virtualNode/{self.name}"
-        self.connection = self.distribution.connect(
-            Proxy(key, Interception.EXPLICIT),
-            Node(node_id, {}, "1.40.0"),
-            "here",
-            Delta(),
-            wake=self.exchange,
-            close=self.closed.append,
-        )
-        for request in (
-            Request(CLUSTER),
-            Request(LISTENER),
-            Request(ROUTE, names=("rds_ingress_http_8080", "rds_egress_http_15001")),
-        ):
-            self.distribution.receive(self.connection, request)
-            self.exchange()
-
-    def exchange(self) -> None:
-        """Take and answer until nothing more comes."""
-        while responses := self.connection.stream.next_responses():
-            for response in responses:
-                names = [each.name for each in response.update.changed]
-                self.sent.append((response.type_url.rpartition(".")[2], names))
-                error = "no good" if self.refuse(response) else None
-                self.distribution.receive(
-                    self.connection,
-                    Request(response.type_url, nonce=response.nonce, error=error),
-                )
-
-    @property
-    def status(self) -> ProxyStatus:
-        """What the status says of it."""
-        return self.distribution.describe(self.connection)
-
-
-def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 10))
-
-
-def build_distribution(
-    meshes: Meshes,
-    pace: Pace | None = None,
-    outside: LiveOutside | None = None,
-    *,
-    remembered_seconds: float = 60.0,
-) -> Distribution:
-    """A distribution of meshes that, unless told otherwise, need nothing from outside."""
-    outside = outside or LiveOutside(CloudMap(nobody), Credentials({}))
-    return Distribution(meshes, outside, pace, remembered_seconds=remembered_seconds)
-
-
-def nobody(service: CloudMapService) -> list[Instance]:
-    raise DiscoveryError(f"{service} is not there")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 def test_a_change_reaches_those_who_see_it_and_nobody_else(meshes: Meshes):
@@ -205,10 +108,6 @@ def test_a_burst_of_changes_is_one_push(meshes: Meshes):
         assert front.sent == [(ROUTES, ["rds_egress_http_15001"])]
 
     run(test)
-
-
-def refuses_version_2(response: Response) -> bool:
-    return any(b"version\x12\x03\x1a\x012" in each.any_bytes for each in response.update.changed)
 
 
 def test_a_rejection_is_in_the_status_until_something_better_is_accepted(meshes: Meshes):
