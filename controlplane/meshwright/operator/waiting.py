@@ -79,9 +79,16 @@ def find_missing(status: Mapping[str, Any], revision: int) -> str:
     if incomplete:
         return f"an unknown part of {incomplete}"
     behind = [
-        f"{proxy_name(proxy)} ({proxy['peer']}, at {proxy['acknowledged_revision'] or 'none'})"
+        f"{proxy_name(proxy)} ({proxy['peer']}, at {proxy['acknowledged_revision'] or 'none'}"
+        f"{_describe_earlier(proxy)})"
         for proxy in status["proxies"]
         if (proxy["acknowledged_revision"] or 0) < revision
     ]
     more = f" and {len(behind) - 5} more" if len(behind) > 5 else ""
     return ", ".join(behind[:5]) + more
+
+
+def _describe_earlier(proxy: Mapping[str, Any]) -> str:
+    """What a proxy has rejected and not made up for, in words; empty where nothing."""
+    rejection = proxy["rejection"]
+    return f", having rejected {describe_rejection(rejection)}" if rejection else ""

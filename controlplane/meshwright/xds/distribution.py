@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -35,8 +35,16 @@ from meshwright.xds.wire import Node, Request
 _log = structlog.get_logger("meshwright.xds")
 
 
+NOT_BUILT: Final = "configuration"
+"""Stands in the place of a rejection's type where it is the control plane that has failed."""
+
+
 class UnknownProxyError(Exception):
     """A proxy names a resource that is not there; the message says what was expected."""
+
+
+class NotBuiltError(Exception):
+    """A proxy's configuration can't be built, and there is no earlier one; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,22 +224,33 @@ class Distribution:
             # Those that are alike share a record, and with it what is chosen for them.
             alike = id(connection.record)
             if alike not in chosen:
-                chosen[alike] = self._choose(connection)
+                proxy, record = connection.proxy, connection.record
+                chosen[alike] = self._choose(proxy, record, connection.arn, connection.peer)
             snapshot = chosen[alike]
+            self._tell_changed(connection)
             if snapshot is not None:
                 connection.stream.offer(snapshot)
-                self._tell_changed(connection)
                 self._settle(connection)
                 connection.wake()
 
-    def _choose(self, connection: Connection) -> Snapshot | None:
-        """What a proxy is offered; None where it has to go on with what it has."""
+    def _choose(self, proxy: Proxy, record: ProxyRecord, arn: str, peer: str) -> Snapshot | None:
+        """What a proxy is offered; None where that can't be built, and it keeps what it has."""
         try:
-            return connection.record.choose(self._snapshot(connection.proxy))
-        except Exception:
+            chosen = record.choose(self._snapshot(proxy))
+        except Exception as error:
             # What one mesh holds must not keep the others' changes from their proxies.
-            _log.exception("unexpected_error", resource=connection.arn, peer=connection.peer)
+            detail = (
+                f"the control plane could not build it: {type(error).__name__}: {error} "
+                "(its log has more of it, as unexpected_error)"
+            )
+            failure = self._tell_of(NOT_BUILT, (), detail, self.revision(proxy.key.mesh))
+            if record.failure is None or failure | {"at": record.failure["at"]} != record.failure:
+                record.failure = failure
+                self.metrics.rejected(NOT_BUILT)
+                _log.exception("unexpected_error", resource=arn, peer=peer)
             return None
+        record.failure = None
+        return chosen
 
     def _snapshot(self, proxy: Proxy) -> Snapshot:
         """What a proxy should have, made once for all that are alike."""
@@ -258,6 +277,7 @@ class Distribution:
 
         Raises:
             UnknownProxyError: The mesh has no such resource, or no proxy can be for it.
+            NotBuiltError: Its configuration can't be built, and no proxy like it has had one.
         """
         graph = self._graph(proxy.key.mesh)
         resource = graph.resources.get(proxy.key)
@@ -266,14 +286,18 @@ class Distribution:
         fault = _find_fault(graph, proxy.key)
         if fault is not None:
             raise UnknownProxyError(fault)
-        snapshot, record = self._snapshot(proxy), self._records.arrive(proxy)
+        record = self._records.arrive(proxy)
+        target = self._choose(proxy, record, resource.arn, peer) or record.last_good
+        if target is None:
+            self._records.leave(proxy, record)
+            raise NotBuiltError(record.failure and record.failure["detail"])
         connection = Connection(
             proxy=proxy,
             node=node,
             peer=peer,
             arn=resource.arn,
             record=record,
-            stream=ProxyStream(dialect, record.choose(snapshot)),
+            stream=ProxyStream(dialect, target),
             wake=wake,
             close=close,
             connected_at=self._clock(),
@@ -328,55 +352,64 @@ class Distribution:
     def receive(self, connection: Connection, request: Request) -> None:
         """Take a request of a stream."""
         rejection = connection.stream.receive(request)
-        if rejection is not None:
+        if rejection is None:
+            self._settle(connection)
+        else:
             self._reject(connection, rejection)
-        self._settle(connection)
 
     def _settle(self, connection: Connection) -> None:
-        stream = connection.stream
+        stream, record = connection.stream, connection.record
         if not stream.settled:
             return
         revision = stream.target.revision
-        if connection.behind_since is not None and connection.proxy.key not in self._dirty:
+        is_built = record.failure is None and connection.proxy.key not in self._dirty
+        if connection.behind_since is not None and is_built:
             self.metrics.converged(self._loop.time() - connection.behind_since)
             connection.behind_since = None
         if connection.acknowledged_revision != revision:
             connection.acknowledged_revision = revision
             connection.acknowledged_at = self._clock()
-        record = connection.record
         record.last_good = stream.target
-        if record.rejection is not None and revision > record.rejection["revision"]:
-            record.rejection = None
-        if connection.rejection is not None and revision > connection.rejection["revision"]:
-            connection.rejection = None
+        if stream.target is not record.stand_in:
+            # Endpoints and secrets are mended without a later revision.
+            record.rejection = connection.rejection = None
         self._tell_changed(connection)
 
     def _reject(self, connection: Connection, rejection: Rejection) -> None:
         self.metrics.rejected(rejection.type_url)
         record = connection.record
-        told = {
-            "type": short_type(rejection.type_url),
-            "resources": sorted(name for name, _ in rejection.contents),
-            "detail": rejection.detail,
-            "revision": connection.stream.target.revision,
-            "at": self._clock(),
-        }
-        connection.rejection = told
+        names = sorted(name for name, _ in rejection.contents)
+        revision = connection.stream.target.revision
+        told = self._tell_of(short_type(rejection.type_url), names, rejection.detail, revision)
+        connection.rejection = _find_latest(connection.rejection, told)
         self._tell_changed(connection)
         _log.error("proxy_rejected", resource=connection.arn, peer=connection.peer, **told)
         if record.last_good is not None and connection.acknowledged_revision is None:
             # It refuses what others like it took: no reason to keep those from what is new.
             return
-        record.rejection = told
-        if rejection.contents:
-            record.rejected.append(
-                frozenset((rejection.type_url, *content) for content in rejection.contents)
-            )
+        record.rejection = _find_latest(record.rejection, told)
+        if not rejection.contents:
+            return
+        record.rejected.append(
+            frozenset((rejection.type_url, *content) for content in rejection.contents)
+        )
         self._offer(
             each
             for each in self._connections[connection.proxy.key]
             if each.proxy == connection.proxy
         )
+
+    def _tell_of(
+        self, kind: str, resources: Sequence[str], detail: str, revision: int
+    ) -> dict[str, Any]:
+        """A rejection as the status tells it."""
+        return {
+            "type": kind,
+            "resources": list(resources),
+            "detail": detail,
+            "revision": revision,
+            "at": self._clock(),
+        }
 
     def _tell_changed(self, connection: Connection) -> None:
         for observer in self._observers:
@@ -427,13 +460,15 @@ class Distribution:
             connection.acknowledged_revision is not None
             and connection.rejection is None
             and connection.record.rejection is None
+            and connection.record.failure is None
             and connection.stream.settled
         )
 
     def describe(self, connection: Connection) -> ProxyStatus:
         """The status of a connected proxy."""
         revision = connection.acknowledged_revision
-        rejection = connection.rejection or connection.record.rejection
+        record = connection.record
+        rejection = _find_latest(connection.rejection, record.failure, record.rejection)
         is_current = self.is_current(connection)
         if is_current:
             # Later revisions did not concern this proxy: it has all there is for it.
@@ -461,6 +496,16 @@ class Distribution:
         if rejection is not None:
             lags.append(self._clock() - rejection["at"])
         return max(lags)
+
+
+def _find_latest(*rejections: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The rejection of the latest revision; of one revision the first.
+
+    A stand-in is of an earlier revision than what it stands in for. Who refuses it too still tells
+    of what it refused first, which is what is waited for.
+    """
+    told = [each for each in rejections if each is not None]
+    return max(told, key=lambda each: each["revision"], default=None)
 
 
 def _find_fault(graph: Graph, key: ResourceKey) -> str | None:

@@ -19,7 +19,12 @@ from meshwright.model.resources import ResourceKey
 from meshwright.translate import Proxy, parse_proxy
 from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError
 from meshwright.xds.bounds import Bounds, TurnedAwayError, Turnstile
-from meshwright.xds.distribution import Connection, Distribution, UnknownProxyError
+from meshwright.xds.distribution import (
+    Connection,
+    Distribution,
+    NotBuiltError,
+    UnknownProxyError,
+)
 from meshwright.xds.stream import Dialect, Response
 from meshwright.xds.transport.calls import Call, Status
 from meshwright.xds.wire import Node, Request
@@ -228,6 +233,8 @@ class Exchange:
             raise _EndError(Status.RESOURCE_EXHAUSTED, f"node id {node.id!r}: {error}") from None
         except UnknownProxyError as error:
             raise _EndError(Status.NOT_FOUND, f"node id {node.id!r}: {error}") from None
+        except NotBuiltError as error:
+            raise _EndError(Status.INTERNAL, f"node id {node.id!r}: {error}") from None
         self._leaving.callback(self._distribution.disconnect, connection)
         return connection
 

@@ -25,7 +25,8 @@ class ProxyStatus(NamedTuple):
         is_current: Whether it has everything that its control plane has for it.
         lag: For how many seconds there has been something else that it should have; 0 if current.
         rejection: What it last refused, until it has accepted something later: `type`,
-            `resources`, `detail`, `revision` and `at`.
+            `resources`, `detail`, `revision` and `at`. Where its configuration could not even be
+            built, that is told in its place, with the type `configuration`.
     """
 
     resource: str

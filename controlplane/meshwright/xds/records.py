@@ -34,6 +34,7 @@ class ProxyRecord:
         last_good: The last configuration that was acknowledged as a whole.
         rejected: Type, name and version of what was refused together, refusal by refusal.
         rejection: The last refusal, until a later configuration is accepted.
+        failure: Why the configuration could not be built the last time, told like a refusal.
         stand_in: What was last offered in the place of what would be refused.
         streams: How many streams there are of such proxies.
     """
@@ -41,6 +42,7 @@ class ProxyRecord:
     last_good: Snapshot | None = None
     rejected: deque[Contents] = field(default_factory=_remember_rejections)
     rejection: dict[str, Any] | None = None
+    failure: dict[str, Any] | None = None
     stand_in: Snapshot | None = None
     streams: int = 0
 

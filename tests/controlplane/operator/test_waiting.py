@@ -186,3 +186,14 @@ def test_a_revision_that_the_control_plane_has_not_seen_yet_is_waited_for():
 def test_only_the_first_of_many_are_named():
     with pytest.raises(CommandError, match=r"virtualNode/n4 \(p, at none\) and 3 more$"):
         wait_for_revision(lambda: status(1, *[None] * 8), None, 0, lambda _: None)
+
+
+def test_who_is_missing_has_what_it_rejected_before_told_of_it():
+    behind = status(3, 1)
+    told = {"type": "Cluster", "detail": "no such\nthing", "revision": 2}
+    behind["proxies"][0]["rejection"] = told
+
+    with pytest.raises(
+        CommandError, match=r"n0 \(p, at 1, having rejected revision 2, Cluster: no"
+    ):
+        wait_for_revision(lambda: behind, None, 0, lambda _: None)

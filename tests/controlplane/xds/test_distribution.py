@@ -7,12 +7,19 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from meshwright.discovery.cloud_map import CloudMap
+from meshwright.discovery.credentials import Credentials
+from meshwright.discovery.outside import LiveOutside
+from meshwright.graph import Graph
 from meshwright.meshes import Meshes
 from meshwright.model.resources import Kind
 from meshwright.store import Change
-from meshwright.xds.distribution import Distribution, Pace, UnknownProxyError
-from meshwright.xds.resources import CLUSTER
+from meshwright.translate import Proxy
+from meshwright.translate.lookups import CloudMapService, Instance
+from meshwright.xds.distribution import Distribution, NotBuiltError, Pace, UnknownProxyError
+from meshwright.xds.resources import CLUSTER, ENDPOINT, Snapshot
 from meshwright.xds.stream import Response
+from meshwright.xds.wire import Request
 from tests.controlplane.meshes import DEMO, build_resource, commit, node_spec
 from tests.controlplane.xds.distributing import (
     Client,
@@ -206,6 +213,145 @@ def test_a_proxy_that_refuses_everything_keeps_others_like_it_from_nothing(meshe
         assert told["here"] is not None
         # Once, and nothing of what was there before.
         assert [kind for kind, _ in bad.sent] == [ROUTES]
+
+    run(test)
+
+
+def test_who_refuses_the_stand_in_too_goes_on_telling_what_it_refused_first(meshes: Meshes):
+    """Whoever waits for the revision that was refused finds it; the stand-in is of an older one."""
+
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        front = Client(distribution, "front")
+        front.refuse = lambda response: response.type_url.endswith(ROUTES)
+        front.sent.clear()
+        commit(meshes, split({"blue": 1}, 2))
+        await until(lambda: front.status.rejection is not None)
+        late = Client(distribution, "front", refuse=lambda _: True)
+
+        # The change, and then what was there before.
+        assert front.sent == [(ROUTES, ["rds_egress_http_15001"])] * 2
+        told = [each.status.rejection for each in (front, late)]
+        assert [each and each["revision"] for each in told] == [2, 2]
+
+    run(test)
+
+
+def test_a_rejection_is_over_once_the_proxy_has_what_is_right_of_the_same_revision(meshes: Meshes):
+    """Endpoints and secrets change without the mesh."""
+
+    def refuses_bad_endpoints(response: Response) -> bool:
+        return any(b"10.0.0.66" in each.any_bytes for each in response.update.changed)
+
+    async def test() -> None:
+        found = [Instance("10.0.0.1")]
+
+        def discover(service: CloudMapService) -> list[Instance]:
+            return list(found) if service.service == "green" else []
+
+        outside = LiveOutside(CloudMap(discover, 0.01), Credentials({}))
+        distribution = build_distribution(meshes, outside=outside)
+        where = {"awsCloudMap": {"namespaceName": "demo", "serviceName": "green"}}
+        spec = node_spec("green") | {"serviceDiscovery": where}
+        commit(meshes, build_resource(Kind.VIRTUAL_NODE, "green", spec))
+        front = Client(distribution, "front", refuses_bad_endpoints)
+        request = Request(ENDPOINT, names=("cds_egress_demo_green_http_8080",))
+        distribution.receive(front.connection, request)
+        await until(lambda: front.status.is_current)
+
+        found[:] = [Instance("10.0.0.66")]
+        await until(lambda: front.status.rejection is not None)
+        found[:] = [Instance("10.0.0.2")]
+        await until(lambda: front.status.is_current)
+
+        assert front.status.rejection is None
+
+    run(test)
+
+
+def fail_at(distribution: Distribution, revision: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no configuration be built of a mesh's revision."""
+    build = distribution._builder.build
+
+    def build_or_fail(graph: Graph, proxy: Proxy) -> Snapshot:
+        if graph.head.revision == revision:
+            raise KeyError("lost")
+        return build(graph, proxy)
+
+    monkeypatch.setattr(distribution._builder, "build", build_or_fail)
+
+
+def test_a_proxy_whose_configuration_cannot_be_built_is_not_called_current(
+    meshes: Meshes, monkeypatch: pytest.MonkeyPatch
+):
+    """The reason is told like a rejection, so that whoever waits for the revision is told it."""
+
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        front, blue = Client(distribution, "front"), Client(distribution, "blue")
+        fail_at(distribution, 2, monkeypatch)
+        commit(meshes, split({"blue": 1, "green": 1}, 2))
+        await until(lambda: blue.status.acknowledged_revision == 2)
+        status = front.status
+
+        assert (status.is_current, status.acknowledged_revision) == (False, 1)
+        assert status.lag > 0
+        assert status.rejection is not None
+        assert (status.rejection["type"], status.rejection["revision"]) == ("configuration", 2)
+        assert "could not build it: KeyError: 'lost'" in status.rejection["detail"]
+        assert read_metrics(distribution)["meshwright_rejections_total configuration"] == 1
+
+    run(test)
+
+
+def test_a_configuration_that_can_be_built_again_is_pushed_and_the_reason_is_gone(
+    meshes: Meshes, monkeypatch: pytest.MonkeyPatch
+):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        front = Client(distribution, "front")
+        fail_at(distribution, 2, monkeypatch)
+        commit(meshes, split({"blue": 1, "green": 1}, 2))
+        await until(lambda: front.status.rejection is not None)
+        front.sent.clear()
+        commit(meshes, split({"blue": 3, "green": 1}, 3))
+        await until(lambda: front.status.is_current)
+
+        assert (front.sent, front.status.rejection) == ([(ROUTES, ["rds_egress_http_15001"])], None)
+
+    run(test)
+
+
+def test_a_new_proxy_gets_the_last_good_where_none_can_be_built(
+    meshes: Meshes, monkeypatch: pytest.MonkeyPatch
+):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        first = Client(distribution, "front")
+        good = first.connection.stream.target
+        fail_at(distribution, 2, monkeypatch)
+        commit(meshes, split({"blue": 1, "green": 1}, 2))
+        await until(lambda: first.status.rejection is not None)
+
+        second = Client(distribution, "front")
+
+        assert second.connection.stream.target is good
+        assert not second.status.is_current
+
+    run(test)
+
+
+def test_a_proxy_without_any_configuration_is_told_why(
+    meshes: Meshes, monkeypatch: pytest.MonkeyPatch
+):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        fail_at(distribution, 1, monkeypatch)
+
+        with pytest.raises(NotBuiltError, match="could not build it: KeyError: 'lost'"):
+            Client(distribution, "front")
+
+        assert distribution.count_proxies() == {}
 
     run(test)
 
