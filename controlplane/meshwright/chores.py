@@ -1,16 +1,17 @@
-"""What the control plane does besides answering: it follows the store and its certificates."""
+"""What the control plane does besides answering: it follows the store and the operator's files."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from meshwright.access.certificates import Certificate
 from meshwright.access.tokens import Tokens
 from meshwright.meshes import Meshes
+from meshwright.reloading import ReloadedFiles
 from meshwright.store import StoreError
 from meshwright.xds.server import XdsServer
 
@@ -57,11 +58,12 @@ async def follow(catch_up: Following, xds: XdsServer) -> None:
             is_cut_off = False
 
 
-async def watch(certificate: Certificate) -> None:
-    """Take over a certificate that was renewed, for ever."""
+async def watch(files: Sequence[ReloadedFiles[Any]]) -> None:
+    """Take over what the operator changes in files, for ever."""
     while True:
         await asyncio.sleep(_FOLLOW_SECONDS)
-        try:
-            certificate.refresh()
-        except Exception:
-            _log.exception("unexpected_error", doing="reloading the TLS certificate")
+        for each in files:
+            try:
+                each.refresh()
+            except Exception:
+                _log.exception("unexpected_error", doing=f"reading the files of {each.option}")

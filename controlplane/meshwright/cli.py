@@ -96,8 +96,9 @@ def serve_command(
         typer.Option(
             envvar="MESHWRIGHT_ACCESS_KEYS",
             metavar="FILE",
-            help="The access keys that requests must be signed with, as YAML. A single key may be "
-            "given by MESHWRIGHT_ACCESS_KEY_ID and MESHWRIGHT_SECRET_ACCESS_KEY instead.",
+            help="The access keys that requests must be signed with, as YAML; read again when it "
+            "changes. A single key may be given by MESHWRIGHT_ACCESS_KEY_ID and "
+            "MESHWRIGHT_SECRET_ACCESS_KEY instead.",
         ),
     ] = None,
     tls_certificate: Annotated[
@@ -153,7 +154,8 @@ def serve_command(
         typer.Option(
             envvar="MESHWRIGHT_XDS_IDENTITIES",
             metavar="FILE",
-            help="YAML with the resource that each SPIFFE id is for, where the ids do not say it.",
+            help="YAML with the resource that each SPIFFE id is for, where the ids do not say it; "
+            "read again when it changes.",
         ),
     ] = None,
     xds_tokens: Annotated[
@@ -247,7 +249,7 @@ def serve_command(
             envvar="MESHWRIGHT_QUOTAS",
             metavar="FILE",
             help="YAML with quotas other than the default ones, such as "
-            "virtual_nodes_per_mesh: 500.",
+            "virtual_nodes_per_mesh: 500; read again when it changes.",
         ),
     ] = None,
     audit_log: Annotated[
@@ -265,7 +267,8 @@ def serve_command(
             envvar="MESHWRIGHT_CERTIFICATES",
             metavar="FILE",
             help="YAML with what the ARNs of ACM certificates and authorities stand for: "
-            "ARN: {directory: PATH}, or {secret: NAME} in AWS Secrets Manager.",
+            "ARN: {directory: PATH}, or {secret: NAME} in AWS Secrets Manager. Read again when it "
+            "changes.",
         ),
     ] = None,
     discovery_seconds: Annotated[
@@ -314,7 +317,7 @@ def serve_command(
     from meshwright.api.admission import Limits
     from meshwright.api.audit import AuditError
     from meshwright.discovery.credentials import CredentialError
-    from meshwright.graph.quotas import QuotaError, parse_quotas
+    from meshwright.graph.quotas import QuotaError
     from meshwright.logs import configure_logging
     from meshwright.server import ServeError, Settings, serve
     from meshwright.store import StoreError
@@ -356,7 +359,7 @@ def serve_command(
                 hosts=xds_host or (),
             ),
             limits=limits,
-            quotas=parse_quotas(quotas),
+            quotas=quotas,
             audit_log=audit_log,
             certificates=certificates,
             discovery_seconds=discovery_seconds,

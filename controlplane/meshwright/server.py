@@ -9,16 +9,17 @@ import ipaddress
 import math
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvicorn
 
 from meshwright.access.certificates import Certificate
 from meshwright.access.guard import Guard
+from meshwright.access.keys import KeyFile
 from meshwright.access.proxies import ProxySettings
 from meshwright.access.settings import AccessSettings
 from meshwright.access.tokens import Tokens
@@ -33,13 +34,14 @@ from meshwright.api.tokens import TokenApi
 from meshwright.api.writing import Writer
 from meshwright.chores import Following, follow, watch
 from meshwright.discovery.cloud_map import CloudMap, CloudMapClient
-from meshwright.discovery.credentials import Credentials, parse_mapping
+from meshwright.discovery.credentials import CredentialError, Credentials, Source, parse_mapping
 from meshwright.discovery.outside import LiveOutside
-from meshwright.graph.quotas import Quotas
+from meshwright.graph.quotas import QuotaError, Quotas, parse_quotas
 from meshwright.meshes import Meshes
 from meshwright.model.endpoints import find_host_and_port
 from meshwright.presence.publishing import Publisher
 from meshwright.presence.reading import OtherReplicas
+from meshwright.reloading import ReloadedFiles
 from meshwright.status import Statuses
 from meshwright.store import open_store
 from meshwright.xds.admission import Gate
@@ -74,7 +76,7 @@ class Settings:
         xds_bounds: What one proxy's identity and one stream may take.
         drain_seconds: How long proxies may be handed over when this process is stopped.
         limits: How much the API takes on at once, and how long a client may take.
-        quotas: How many resources there may be.
+        quotas: The file that says how many resources there may be.
         audit_log: The file that every change is written down in; `-` is standard output.
         certificates: The file that says what the ARNs of certificates stand for.
         discovery_seconds: How often AWS Cloud Map is asked for a service's instances.
@@ -93,7 +95,7 @@ class Settings:
     xds_bounds: Bounds = field(default_factory=Bounds)
     drain_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)
-    quotas: Quotas = field(default_factory=Quotas)
+    quotas: Path | None = None
     audit_log: str | None = None
     certificates: Path | None = None
     discovery_seconds: float = 5.0
@@ -107,6 +109,7 @@ async def serve(settings: Settings) -> None:
         ServeError: An address can't be bound.
         AuditError: The audit log can't be opened.
         AccessSettingsError: Keys or certificates can't be used, or an address is not safe.
+        QuotaError: The file of quotas can't be read.
         CredentialError: The file of mapped certificates can't be read.
         StoreError: The store can't be opened.
     """
@@ -180,6 +183,7 @@ class _Parts:
     outside: LiveOutside
     distribution: Distribution
     catch_up: Following
+    files: Sequence[ReloadedFiles[Any]]
 
 
 def _assemble(settings: Settings, stack: contextlib.ExitStack) -> _Parts:
@@ -187,6 +191,8 @@ def _assemble(settings: Settings, stack: contextlib.ExitStack) -> _Parts:
     keys = settings.access.open_keys(settings.account_id)
     certificate = settings.access.open_certificate()
     xds_certificate = settings.proxies.open_certificate()
+    identities = settings.proxies.open_identities(settings.account_id)
+    quotas, mapping = _open_quotas(settings), _open_mapping(settings)
     audit = None
     if settings.audit_log is not None:
         audit = stack.enter_context(contextlib.closing(AuditLog(settings.audit_log)))
@@ -194,37 +200,61 @@ def _assemble(settings: Settings, stack: contextlib.ExitStack) -> _Parts:
     meshes = Meshes(store)
     tokens = Tokens(store, region=settings.region)
     cloud_map = CloudMap(CloudMapClient(settings.region), settings.discovery_seconds)
-    outside = LiveOutside(cloud_map, _open_credentials(settings))
+    credentials = Credentials((lambda: mapping.value) if mapping else dict)
+    credentials.refresh()
+    outside = LiveOutside(cloud_map, credentials)
+    distribution = Distribution(meshes, outside)
+    key_file = keys if isinstance(keys, KeyFile) else None
+    options = (key_file, certificate, xds_certificate, identities, quotas, mapping)
+    files = [each for each in options if each is not None]
+    for each in files:
+        distribution.metrics.watch_files(each)
     return _Parts(
         guard=Guard(keys, account_id=settings.account_id),
-        gate=settings.proxies.open_gate(settings.account_id, tokens, keys, meshes),
+        gate=settings.proxies.build_gate(settings.account_id, identities, tokens, keys, meshes),
         certificate=certificate,
         xds_certificate=xds_certificate,
         meshes=meshes,
         tokens=tokens,
-        writer=Writer(meshes, region=settings.region, quotas=settings.quotas, audit=audit),
+        writer=Writer(
+            meshes,
+            region=settings.region,
+            find_quotas=(lambda: quotas.value) if quotas else Quotas,
+            audit=audit,
+        ),
         cloud_map=cloud_map,
         outside=outside,
-        distribution=Distribution(meshes, outside),
+        distribution=distribution,
         catch_up=Following(meshes, None if xds_certificate is None else tokens),
+        files=files,
     )
 
 
 def _begin_chores(parts: _Parts, xds: XdsServer) -> list[asyncio.Task[None]]:
-    certificates = filter(None, (parts.certificate, parts.xds_certificate))
     return [
         asyncio.create_task(follow(parts.catch_up, xds)),
         asyncio.create_task(parts.outside.follow_credentials()),
-        *(asyncio.create_task(watch(each)) for each in certificates),
+        asyncio.create_task(watch(parts.files)),
     ]
 
 
-def _open_credentials(settings: Settings) -> Credentials:
+def _open_quotas(settings: Settings) -> ReloadedFiles[Quotas] | None:
+    path = settings.quotas
+    if path is None:
+        return None
+    return ReloadedFiles("--quotas", [path], lambda: parse_quotas(path), QuotaError)
+
+
+def _open_mapping(settings: Settings) -> ReloadedFiles[Mapping[str, Source]] | None:
     path = settings.certificates
-    sources = {} if path is None else parse_mapping(path, region=settings.region)
-    credentials = Credentials(sources)
-    credentials.refresh()
-    return credentials
+    if path is None:
+        return None
+    return ReloadedFiles[Mapping[str, Source]](
+        "--certificates",
+        [path],
+        lambda: parse_mapping(path, region=settings.region),
+        CredentialError,
+    )
 
 
 def _build_xds(settings: Settings, parts: _Parts) -> XdsServer:

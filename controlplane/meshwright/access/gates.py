@@ -12,7 +12,7 @@ accounts "can connect an Envoy proxy to App Mesh as a virtual node that the acco
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -32,6 +32,9 @@ from meshwright.model.resources import (
 )
 from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError
 
+Identities = Mapping[str, ResourceKey]
+"""The resources that SPIFFE ids are for."""
+
 _SPIFFE: Final = re.compile(r"spiffe://[^/]+/(?:(?P<account>[0-9]{12})/)?(?P<path>mesh/.+)")
 
 
@@ -46,7 +49,8 @@ class CertificateGate:
     Args:
         account_id: The account that ids without one are of.
         meshes: Tells which account a resource is of.
-        identities: Resources by SPIFFE id; None reads them from the ids.
+        find_identities: Tells the resources of SPIFFE ids as they are mapped now; None reads them
+            from the ids.
         clock: The time, in UTC.
     """
 
@@ -54,12 +58,12 @@ class CertificateGate:
         self,
         account_id: str,
         meshes: Meshes,
-        identities: dict[str, ResourceKey] | None = None,
+        find_identities: Callable[[], Identities] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._account_id = account_id
         self._meshes = meshes
-        self._identities = identities
+        self._find_identities = find_identities
         self._clock = clock
 
     def admit(self, credentials: Credentials, key: ResourceKey) -> Admission:
@@ -85,16 +89,19 @@ class CertificateGate:
         expires_at = x509.load_pem_x509_certificate(credentials.certificate).not_valid_after_utc
 
         def find_fault() -> str | None:
-            is_good = self._clock() <= expires_at
-            return None if is_good else f"its client certificate, {spiffe_id}, has expired"
+            if self._clock() > expires_at:
+                return f"its client certificate, {spiffe_id}, has expired"
+            if self._find_identities is not None and not self._is_for(spiffe_id, key):
+                return f"its client certificate, {spiffe_id}, is not for it now"
+            return None
 
         if (fault := find_fault()) is not None:
             raise NotAdmittedError(fault, is_known=False)
         return Admission(spiffe_id, find_fault)
 
     def _is_for(self, spiffe_id: str, key: ResourceKey) -> bool:
-        if self._identities is not None:
-            return self._identities.get(spiffe_id) == key
+        if self._find_identities is not None:
+            return self._find_identities().get(spiffe_id) == key
         match = _SPIFFE.fullmatch(spiffe_id)
         if match is None:
             return False

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, cast
 
-import structlog
 import yaml
 
 from meshwright.access.errors import AccessSettingsError
+from meshwright.reloading import ReloadedFiles
 
 Access = Literal["read", "write"]
 
@@ -33,8 +33,6 @@ _KEY_ID: Final = re.compile(r"[\w.-]{1,128}", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _REQUIRED: Final = ("access_key_id", "secret_access_key", "access", "meshes")
 _FIELDS: Final = frozenset((*_REQUIRED, "account_id"))
-
-_log = structlog.get_logger("meshwright.access")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +77,8 @@ class FixedKeys:
         return self._keys.get(access_key_id)
 
 
-class KeyFile:
-    """Keys of a file, read anew when it has changed.
-
-    A change counts from the next request on. One that can't be read leaves the keys as they were
-    and is reported in the log, so that a slip of an editor locks nobody out.
+class KeyFile(ReloadedFiles[FixedKeys]):
+    """Keys of a file; a change counts from the next request on.
 
     Args:
         path: The file.
@@ -94,55 +89,36 @@ class KeyFile:
     """
 
     def __init__(self, path: Path, *, account_id: str) -> None:
-        self._path = path
-        self._account_id = account_id
-        self._seen, self._keys = self._load()
+        super().__init__(
+            "--access-keys",
+            [path],
+            lambda: FixedKeys(_read_keys(path, account_id=account_id)),
+            AccessSettingsError,
+        )
 
     def find(self, access_key_id: str) -> AccessKey | None:
         """The key of that id, or None."""
-        self._refresh()
-        return self._keys.find(access_key_id)
+        return self.refresh().find(access_key_id)
 
-    def _refresh(self) -> None:
-        try:
-            if _identity(self._path.stat()) == self._seen:
-                return
-            self._seen, self._keys = self._load()
-        except (OSError, AccessSettingsError) as error:
-            reason = str(error)
-            seen = self._identity_or_none()
-            if seen != self._seen:  # once for each state of the file
-                _log.error("access_keys_refused", reason=reason, remedy="mend the file")
-            self._seen = seen
-            return
-        _log.info("access_keys_reloaded", file=str(self._path))
 
-    def _identity_or_none(self) -> tuple[int, ...] | None:
-        try:
-            return _identity(self._path.stat())
-        except OSError:
-            return None
-
-    def _load(self) -> tuple[tuple[int, ...] | None, FixedKeys]:
-        where = f"access keys {self._path}"
-        try:
-            with self._path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                text = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise AccessSettingsError(f"{where}: can't be read: {error.strerror}") from None
-        if status.st_mode & stat.S_IROTH:
-            raise AccessSettingsError(
-                f"{where}: is readable by everybody: chmod o-rwx it, and change the keys"
-            )
-        if len(text) > MAX_FILE_BYTES:
-            raise AccessSettingsError(f"{where}: is larger than {MAX_FILE_BYTES} bytes")
-        try:
-            return _identity(status), FixedKeys(
-                parse_keys(text.decode(), account_id=self._account_id)
-            )
-        except (AccessSettingsError, UnicodeDecodeError) as error:
-            raise AccessSettingsError(f"{where}: {error}") from None
+def _read_keys(path: Path, *, account_id: str) -> tuple[AccessKey, ...]:
+    where = f"access keys {path}"
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise AccessSettingsError(f"{where}: can't be read: {error.strerror}") from None
+    if mode & stat.S_IROTH:
+        raise AccessSettingsError(
+            f"{where}: is readable by everybody: chmod o-rwx it, and change the keys"
+        )
+    if len(text) > MAX_FILE_BYTES:
+        raise AccessSettingsError(f"{where}: is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        return parse_keys(text.decode(), account_id=account_id)
+    except (AccessSettingsError, UnicodeDecodeError) as error:
+        raise AccessSettingsError(f"{where}: {error}") from None
 
 
 def build_pair(access_key_id: str, secret_access_key: str, *, account_id: str) -> AccessKey:
@@ -243,7 +219,3 @@ def _parse_meshes(name: str, value: object) -> tuple[str, ...]:
     if not patterns or not all(isinstance(each, str) and each for each in patterns):
         raise AccessSettingsError(f'{name}: must be a list of names or globs, such as ["*"]')
     return tuple(str(each) for each in patterns)
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

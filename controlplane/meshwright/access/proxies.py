@@ -11,12 +11,19 @@ import yaml
 
 from meshwright.access.certificates import Certificate
 from meshwright.access.errors import AccessSettingsError
-from meshwright.access.gates import CertificateGate, ProxyGate, SignatureGate, TokenGate
+from meshwright.access.gates import (
+    CertificateGate,
+    Identities,
+    ProxyGate,
+    SignatureGate,
+    TokenGate,
+)
 from meshwright.access.keys import Keys
 from meshwright.access.signatures import ALGORITHM
 from meshwright.access.tokens import Tokens
 from meshwright.meshes import Meshes
 from meshwright.model.resources import ResourceKey, parse_resource_key
+from meshwright.reloading import ReloadedFiles
 from meshwright.xds.admission import Gate, OpenGate
 
 
@@ -57,27 +64,50 @@ class ProxySettings:
                     "belong together: give both"
                 )
             return None
-        return Certificate(self.tls_certificate, self.tls_key, self.client_authorities)
+        return Certificate(
+            "--xds-tls-certificate", self.tls_certificate, self.tls_key, self.client_authorities
+        )
 
-    def open_gate(self, account_id: str, tokens: Tokens, keys: Keys | None, meshes: Meshes) -> Gate:
-        """Who decides whether a proxy is let in.
+    def open_identities(self, account_id: str) -> ReloadedFiles[Identities] | None:
+        """The configured resources of SPIFFE ids, or None where the ids say them themselves.
 
         Args:
             account_id: The owner of meshes that an identity names without one.
+
+        Raises:
+            AccessSettingsError: The file can't be used.
+        """
+        file = self.identities
+        if file is None:
+            return None
+        return ReloadedFiles(
+            *("--xds-identities", [file]),
+            read=lambda: read_identities(file, account_id),
+            refused=AccessSettingsError,
+        )
+
+    def build_gate(
+        self,
+        account_id: str,
+        identities: ReloadedFiles[Identities] | None,
+        tokens: Tokens,
+        keys: Keys | None,
+        meshes: Meshes,
+    ) -> Gate:
+        """Who decides whether a proxy is let in.
+
+        Args:
+            account_id: The account of SPIFFE ids that name none.
+            identities: The resources of SPIFFE ids, where the ids do not say them.
             tokens: The tokens that were issued.
             keys: The access keys that streams may be signed with.
             meshes: Tells which account a resource is of.
-
-        Raises:
-            AccessSettingsError: The file of identities can't be used.
         """
         if self.tls_certificate is None:
             return OpenGate()
-        identities = None
-        if self.identities is not None:
-            identities = read_identities(self.identities, account_id)
+        find_identities = None if identities is None else lambda: identities.value
         return ProxyGate(
-            CertificateGate(account_id, meshes, identities),
+            CertificateGate(account_id, meshes, find_identities),
             {
                 "Bearer": TokenGate(tokens, meshes),
                 ALGORITHM: SignatureGate(keys, self.hosts, meshes),
@@ -102,7 +132,7 @@ class ProxySettings:
             )
 
 
-def read_identities(file: Path, account_id: str) -> dict[str, ResourceKey]:
+def read_identities(file: Path, account_id: str) -> Identities:
     """The resources of SPIFFE ids, from the operator's file.
 
     Raises:
@@ -110,7 +140,7 @@ def read_identities(file: Path, account_id: str) -> dict[str, ResourceKey]:
     """
     where = f"--xds-identities {file}"
     try:
-        loaded: object = yaml.safe_load(file.read_text())
+        loaded: object = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
     except OSError as error:
         raise AccessSettingsError(f"{where}: can't be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError):

@@ -73,7 +73,7 @@ class AccessSettings:
             raise AccessSettingsError(
                 "--tls-certificate and --tls-key belong together: give both or neither"
             )
-        return Certificate(self.tls_certificate, self.tls_key)
+        return Certificate("--tls-certificate", self.tls_certificate, self.tls_key)
 
     def require_safe(self, address: str, *, is_loopback: bool) -> None:
         """Check that nobody can do harm from the address that the API is to be served at.

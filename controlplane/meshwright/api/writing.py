@@ -56,7 +56,7 @@ class Writer:
     Args:
         meshes: The meshes that are read and written.
         region: The region that stands in ARNs.
-        quotas: How much there may be.
+        find_quotas: Tells how much there may be, as it is now.
         clock: Seconds since the epoch.
         audit: Where changes are written down, if anywhere.
     """
@@ -66,15 +66,20 @@ class Writer:
         meshes: Meshes,
         *,
         region: str,
-        quotas: Quotas | None = None,
+        find_quotas: Callable[[], Quotas] = Quotas,
         clock: Callable[[], float] = time.time,
         audit: AuditLog | None = None,
     ) -> None:
         self.meshes = meshes
         self.region = region
-        self.quotas = quotas or Quotas()
+        self._find_quotas = find_quotas
         self._clock = clock
         self._audit = audit
+
+    @property
+    def quotas(self) -> Quotas:
+        """How much there may be."""
+        return self._find_quotas()
 
     def write(
         self,

@@ -121,11 +121,12 @@ def parse_mapping(path: Path, *, region: str) -> dict[str, Source]:
         CredentialError: The file can't be read, or an entry is none.
     """
     try:
-        said = yaml.safe_load(path.read_text())
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CredentialError(f"--certificates {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise CredentialError(f"--certificates {path} is not YAML: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise CredentialError(f"--certificates {path} is not YAML: {reason}") from None
     if not isinstance(said, dict):
         raise CredentialError(f"--certificates {path}: expected ARNs with directory or secret")
     sources: dict[str, Source] = {}
@@ -159,14 +160,17 @@ class Credentials:
     credential in place.
 
     Args:
-        sources: Where each ARN's comes from.
+        find_sources: Tells where each ARN's comes from, as it is mapped now.
         clock: Seconds that only grow.
     """
 
     def __init__(
-        self, sources: Mapping[str, Source], clock: Callable[[], float] = time.monotonic
+        self,
+        find_sources: Callable[[], Mapping[str, Source]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._mapped = {arn: _Mapped(source) for arn, source in sources.items()}
+        self._find_sources = find_sources
+        self._mapped: Mapping[str, _Mapped] = {}
         self._clock = clock
 
     def find_credential(self, arn: str) -> Credential | None:
@@ -195,7 +199,12 @@ class Credentials:
 
     def refresh(self) -> frozenset[str]:
         """Read what is due, and return the ARNs that stand for something else now."""
-        return frozenset(arn for arn, mapped in self._mapped.items() if self._refresh(arn, mapped))
+        before = self._mapped
+        sources = self._find_sources()
+        self._mapped = {arn: _continue(before.get(arn), source) for arn, source in sources.items()}
+        gone = (arn for arn in before.keys() - sources.keys() if before[arn].credential)
+        read = (arn for arn, mapped in self._mapped.items() if self._refresh(arn, mapped))
+        return frozenset((*gone, *read))
 
     def _refresh(self, arn: str, mapped: _Mapped) -> bool:
         if self._clock() < mapped.due_at:
@@ -214,6 +223,13 @@ class Credentials:
         mapped.credential = credential
         _log.info("certificate_loaded", arn=arn)
         return True
+
+
+def _continue(known: _Mapped | None, source: Source) -> _Mapped:
+    """What is known of an ARN, whose credential is kept until another source's can be used."""
+    if known is None:
+        return _Mapped(source)
+    return known if known.source == source else _Mapped(source, known.credential)
 
 
 def _build(parts: Mapping[str, bytes]) -> Credential:

@@ -101,17 +101,15 @@ def _measures(
         yield name, f"the {words} of {key}", had, len(references_of(resource))
 
 
-def parse_quotas(file: Path | None) -> Quotas:
+def parse_quotas(file: Path) -> Quotas:
     """The quotas that a YAML file gives, and the defaults for those that it does not name.
 
     Raises:
         QuotaError: It can't be read, or gives something else.
     """
-    if file is None:
-        return Quotas()
     try:
         content: object = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise QuotaError(f"--quotas {file}: {' '.join(str(error).split())}") from None
     names = [field.name for field in fields(Quotas)]
     if not isinstance(content, dict):

@@ -8,12 +8,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType]
+
+from meshwright.reloading import ReloadedFiles
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BYTES: Final = tuple(float(4**power) for power in range(4, 13))
@@ -128,6 +130,13 @@ class Metrics:
             "Bytes that are held for proxies which have not taken them yet.",
             registry=self._registry,
         )
+        self._refused_files = Gauge(
+            "meshwright_refused_files",
+            "Whether the files of an option can't be used as they are now, so that an earlier "
+            "state of them counts.",
+            ("option",),
+            registry=self._registry,
+        )
         self._pushed: dict[str, tuple[_Tally, _Tally]] = {}
         self._rejections = Counter(
             "meshwright_rejections",
@@ -143,6 +152,10 @@ class Metrics:
     def watch_queue(self, count_bytes: Callable[[], int]) -> None:
         """Have what waits for proxies counted whenever it is asked for."""
         self._queued.set_function(count_bytes)
+
+    def watch_files(self, files: ReloadedFiles[Any]) -> None:
+        """Have it looked at whenever it is asked for whether an option's files are refused."""
+        self._refused_files.labels(files.option).set_function(lambda: bool(files.refusal))
 
     def connected(self, kind: str) -> None:
         """A stream of a kind of resource has begun."""

@@ -107,7 +107,7 @@ def test_a_changed_file_counts_from_the_next_look(file: Path):
         replace_text(file, ENTRY.replace("PLATFORM", "OTHER"))
 
         assert (keys.find("PLATFORM"), keys.find("OTHER") is not None) == (None, True)
-    assert [each["event"] for each in logs] == ["access_keys_reloaded"]
+    assert [each["event"] for each in logs] == ["files_reloaded"]
 
 
 @pytest.mark.parametrize("damage", ["broken", "readable", "gone"])
@@ -125,7 +125,7 @@ def test_a_change_that_is_wrong_keeps_the_keys_and_is_logged_once(file: Path, da
         found = [keys.find("PLATFORM") for _ in range(3)]
 
     assert all(found)
-    assert [each["event"] for each in logs] == ["access_keys_refused"]
+    assert [each["event"] for each in logs] == ["files_refused"]
 
 
 def test_a_file_that_was_mended_counts_again(file: Path):

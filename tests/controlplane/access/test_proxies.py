@@ -149,13 +149,13 @@ def test_a_proxy_whose_certificate_has_expired_has_to_connect_again(server: Serv
 def test_new_authorities_are_taken_over(server: Server, folder: Path):
     other = trustme.CA()
     pair = issue(f"spiffe://example.com/{FRONT}", by=other)
-    known = len(server.records("certificate_reloaded"))
+    known = len(server.records("files_reloaded"))
 
     other.cert_pem.write_to_path(folder / "ca.pem", append=True)
     tls_flags(folder)
 
     wait_until(
-        lambda: len(server.records("certificate_reloaded")) > known,
+        lambda: len(server.records("files_reloaded")) > known,
         what="the files to be taken over",
         timeout=TIMEOUT,
     )
@@ -200,7 +200,7 @@ def test_in_a_shared_mesh_an_id_names_the_account_too(
 def test_with_a_mapping_nothing_else_tells_the_resource(tmp_path: Path, meshes: Meshes):
     mapping = tmp_path / "identities.yaml"
     mapping.write_text(f"spiffe://example.com/ns/shop/sa/front: {FRONT}\n")
-    gate = CertificateGate(ACCOUNT, meshes, read_identities(mapping, ACCOUNT))
+    gate = CertificateGate(ACCOUNT, meshes, lambda: read_identities(mapping, ACCOUNT))
 
     assert admits(gate, "spiffe://example.com/ns/shop/sa/front")
     assert not admits(gate, f"spiffe://example.com/{FRONT}")

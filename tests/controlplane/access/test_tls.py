@@ -68,7 +68,7 @@ def test_a_client_is_served_over_tls_and_a_renewed_certificate_is_taken_over(tmp
 
 
 def test_a_pair_of_which_half_is_written_leaves_the_last_one_in_place(tmp_path: Path):
-    pair = Certificate(*write_pair(tmp_path))
+    pair = Certificate("--tls-certificate", *write_pair(tmp_path))
     old_key = (tmp_path / "tls.key").read_bytes()
     write_pair(tmp_path)
     new_key = (tmp_path / "tls.key").read_bytes()
@@ -80,18 +80,18 @@ def test_a_pair_of_which_half_is_written_leaves_the_last_one_in_place(tmp_path: 
         (tmp_path / "tls.key").write_bytes(new_key)
         pair.refresh()
 
-    assert [each["event"] for each in logs] == ["certificate_refused", "certificate_reloaded"]
+    assert [each["event"] for each in logs] == ["files_refused", "files_reloaded"]
 
 
 def test_a_certificate_that_is_gone_is_reported_once(tmp_path: Path):
-    pair = Certificate(*write_pair(tmp_path))
+    pair = Certificate("--tls-certificate", *write_pair(tmp_path))
     (tmp_path / "tls.pem").unlink()
 
     with capture_logs() as logs:
         pair.refresh()
         pair.refresh()
 
-    assert [each["event"] for each in logs] == ["certificate_refused"]
+    assert [each["event"] for each in logs] == ["files_refused"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "not PEM", "of another key"])
@@ -106,7 +106,7 @@ def test_files_that_can_not_be_used_are_one_line(tmp_path: Path, damage: str):
             AUTHORITY.issue_cert("x.example").private_key_pem.write_to_path(key)
 
     with pytest.raises(AccessSettingsError) as caught:
-        Certificate(certificate, key)
+        Certificate("--tls-certificate", certificate, key)
 
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)

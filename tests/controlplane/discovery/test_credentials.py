@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def mapped(folder: Path) -> Credentials:
-    credentials = Credentials({ARN: Directory(folder)})
+    credentials = Credentials(lambda: {ARN: Directory(folder)})
     credentials.refresh()
     return credentials
 
@@ -59,6 +59,47 @@ def test_what_is_unchanged_is_no_news(folder: Path):
     write(folder, AUTHORITY.issue_cert("color.local"))
 
     assert mapped(folder).refresh() == frozenset()
+
+
+def test_an_arn_that_is_mapped_later_stands_for_something_from_then_on(folder: Path):
+    written = write(folder, AUTHORITY.issue_cert("color.local"))
+    sources: dict[str, Directory] = {}
+    credentials = Credentials(lambda: sources)
+    credentials.refresh()
+    sources[ARN] = Directory(folder)
+
+    assert credentials.refresh() == {ARN}
+    assert credentials.find_credential(ARN) == written
+
+
+def test_an_arn_that_is_mapped_no_more_stands_for_nothing(folder: Path):
+    write(folder, AUTHORITY.issue_cert("color.local"))
+    sources = {ARN: Directory(folder)}
+    credentials = Credentials(lambda: sources)
+    credentials.refresh()
+    sources.clear()
+
+    assert credentials.refresh() == {ARN}
+    assert credentials.find_error(ARN, is_trust=False) == f"nobody has mapped {ARN}"
+    assert credentials.refresh() == frozenset()
+
+
+def test_an_arn_stands_for_the_last_certificate_until_another_source_can_be_used(folder: Path):
+    before = write(folder, AUTHORITY.issue_cert("color.local"))
+    other = folder.with_name("other")
+    sources = {ARN: Directory(folder)}
+    credentials = Credentials(lambda: sources)
+    credentials.refresh()
+    sources[ARN] = Directory(other)
+
+    assert credentials.refresh() == frozenset()
+    assert credentials.find_credential(ARN) == before
+    assert credentials.find_error(ARN, is_trust=False) == f"there is no directory {other}"
+
+    renewed = write(other, AUTHORITY.issue_cert("color.local"))
+
+    assert credentials.refresh() == {ARN}
+    assert credentials.find_credential(ARN) == renewed
 
 
 def test_half_a_renewal_leaves_the_last_certificate_in_place(folder: Path):
@@ -145,6 +186,7 @@ def test_directories_of_a_mapping_are_found_from_its_file(tmp_path: Path):
         (f"{ARN}: {{directory: color, secret: x}}", "needs {directory: PATH} or {secret: NAME}"),
         ("- list", "expected ARNs with directory or secret"),
         ("{", "is not YAML"),
+        ("\x81", "is not YAML"),
     ],
 )
 def test_a_mapping_that_says_something_else_is_refused(tmp_path: Path, text: str, reason: str):

@@ -42,7 +42,7 @@ def cloud_map() -> FakeCloudMap:
 @pytest.fixture
 def outside(cloud_map: FakeCloudMap) -> LiveOutside:
     """The outside of nobody yet."""
-    return LiveOutside(cast("Any", cloud_map), Credentials({}))
+    return LiveOutside(cast("Any", cloud_map), Credentials(dict))
 
 
 def test_a_service_is_followed_for_all_who_need_it(outside: LiveOutside, cloud_map: FakeCloudMap):

@@ -87,7 +87,7 @@ def build_distribution(
     remembered_seconds: float = 60.0,
 ) -> Distribution:
     """A distribution of meshes that, unless told otherwise, need nothing from outside."""
-    outside = outside or LiveOutside(CloudMap(nobody), Credentials({}))
+    outside = outside or LiveOutside(CloudMap(nobody), Credentials(dict))
     return Distribution(meshes, outside, pace, remembered_seconds=remembered_seconds)
 
 
