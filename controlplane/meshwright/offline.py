@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from meshwright.api.decisions import find_refusal
+from meshwright.api.decisions import find_standing_refusal
 from meshwright.api.errors import ApiError
 from meshwright.api.validation import validate
 from meshwright.graph import Graph
@@ -35,10 +35,10 @@ OFFLINE_REGION = "us-east-1"
 
 
 def load_graph(text: str) -> Graph:
-    """The graph of the one mesh that a YAML or JSON text declares, checked as the API would.
+    """The graph of the one mesh that a YAML or JSON text declares.
 
     Raises:
-        ValueError: The text declares no mesh, several, or one that the API would refuse.
+        ValueError: The text declares no mesh, several, or one that no control plane could hold.
     """
     documents = parse_documents(text)
     names = {document.parameters["meshName"] for document in documents}
@@ -50,14 +50,14 @@ def load_graph(text: str) -> Graph:
     mesh = MeshKey(OFFLINE_ACCOUNT, names.pop())
     graph = Graph.from_state(MeshState(MeshHead(mesh, 1, 0.0), resources))
     for resource in resources:
-        refusal = find_refusal(graph, resource)
+        refusal = find_standing_refusal(graph, resource)
         if refusal is not None:
             raise DocumentError(f"{resource.key}: {refusal.message}")
     return graph
 
 
 def render_proxy(
-    text: str,
+    graph: Graph,
     node: str,
     listener_address: str | None,
     application_address: str | None,
@@ -67,7 +67,7 @@ def render_proxy(
     """A proxy's whole configuration as YAML.
 
     Args:
-        text: The mesh, as YAML or JSON.
+        graph: The mesh.
         node: The name of the virtual node or virtual gateway.
         listener_address: Where it binds the declared ports; None where traffic is redirected.
         application_address: Where its application listens; None is loopback.
@@ -75,10 +75,9 @@ def render_proxy(
         static: Where its certificates are.
 
     Raises:
-        ValueError: The mesh can't be loaded, has no such virtual node, or names a certificate
-            that `static` does not know.
+        ValueError: The mesh has no such virtual node, or names a certificate that `static` does
+            not know.
     """
-    graph = load_graph(text)
     resource = _get_proxied(graph, node)
     surroundings: dict[str, Any] = {"service_addresses": service_addresses or {}}
     if application_address is not None:
@@ -99,18 +98,17 @@ def mount_credential(folder: Path) -> MountedCredential:
     return MountedCredential(str(folder), (folder / AUTHORITIES_FILE).read_bytes())
 
 
-def explain_request(text: str, caller: str, request: SentRequest) -> Explanation:
+def explain_request(graph: Graph, caller: str, request: SentRequest) -> Explanation:
     """Why a request that a virtual node's application sends goes where it goes.
 
     Args:
-        text: The mesh, as YAML or JSON.
+        graph: The mesh.
         caller: The name of the virtual node.
         request: The request.
 
     Raises:
-        ValueError: The mesh can't be loaded, or has no such virtual node.
+        ValueError: The mesh has no such virtual node.
     """
-    graph = load_graph(text)
     node = _get_proxied(graph, caller)
     if node.key.kind is not Kind.VIRTUAL_NODE:
         raise DocumentError(f"{node.key} has no application that could send a request")

@@ -15,7 +15,12 @@ from meshwright.api.validation import render_value
 from meshwright.graph.field_rules import find_field_violations
 from meshwright.graph.graph import Graph
 from meshwright.graph.quotas import Quotas, find_exceeded
-from meshwright.graph.violations import find_violations
+from meshwright.graph.violations import (
+    Violation,
+    find_missing_targets,
+    find_own_violations,
+    find_violations,
+)
 from meshwright.meshes import Meshes
 from meshwright.model.resources import (
     Kind,
@@ -142,19 +147,33 @@ def check_tag_keys(given: Sequence[str]) -> None:
 
 
 def find_refusal(graph: Graph, resource: Resource) -> ApiError | None:
-    """Why a resource can't be in a mesh, or None where it can.
+    """Why a resource can't be put into a mesh, or None where it can.
 
     Args:
         graph: The mesh with the resource in it.
         resource: The resource, valid by the model.
     """
+    return _find_refusal(resource, find_violations(graph, resource))
+
+
+def find_standing_refusal(graph: Graph, resource: Resource) -> ApiError | None:
+    """Why a resource can't even be left in a mesh, or None where it can.
+
+    What was accepted and lost its ground by a later change to another resource stays in a mesh,
+    as a finding. Arguments as in `find_refusal`.
+    """
+    violations = [*find_own_violations(resource), *find_missing_targets(graph, resource)]
+    return _find_refusal(resource, violations)
+
+
+def _find_refusal(resource: Resource, found: Sequence[Violation]) -> ApiError | None:
     unsupported = find_unsupported_fields(resource)
     if unsupported:
         return bad_request(
             f"{', '.join(unsupported)}: not carried out by this version of meshwright for a "
             f"{resource.key.kind.label}, so it is refused rather than ignored"
         )
-    violations = [*find_field_violations(resource), *find_violations(graph, resource)]
+    violations = [*find_field_violations(resource), *found]
     if not violations:
         return None
     message = "; ".join(f"{each.field}: {each.message}" for each in violations)

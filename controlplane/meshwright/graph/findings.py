@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from meshwright.graph.collisions import TCP, find_collisions
 from meshwright.graph.graph import Graph
 from meshwright.graph.references import references_of, route_priority
 from meshwright.graph.violations import find_violations
-from meshwright.model.resources import Kind, Resource, ResourceKey
+from meshwright.model.resources import Kind, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def _problems_of(graph: Graph, resource: Resource) -> Iterator[Finding]:
     match resource.key.kind:
         case Kind.VIRTUAL_NODE:
             yield from _missing_backends(graph, resource)
-            yield from _shared_tcp_ports(graph, resource)
+            yield from _colliding_backends(graph, resource)
         case Kind.VIRTUAL_SERVICE if not references_of(resource):
             yield Finding(
                 resource.arn,
@@ -105,31 +106,34 @@ def _missing_backends(graph: Graph, node: Resource) -> Iterator[Finding]:
             )
 
 
-def _shared_tcp_ports(graph: Graph, node: Resource) -> Iterator[Finding]:
-    """TCP backends that a connection's port does not tell apart.
-
-    Source: App Mesh user guide, troubleshooting-connectivity.md: "Make sure that all destinations
-    are using a unique port".
-    """
-    first: dict[int, ResourceKey] = {}
-    for reference in references_of(node):
-        service = graph.resources.get(reference.target)
-        for mapping in graph.port_mappings_of(service) if service is not None else ():
-            if mapping["protocol"] != "tcp":
-                continue
-            port = mapping["port"]
-            other = first.setdefault(port, reference.target)
-            if other != reference.target:
-                yield Finding(
-                    node.arn,
-                    "TcpPortShared",
-                    reference.field,
-                    f"{node.key} has the backends {other.name!r} and {reference.target.name!r}, "
-                    f"which both take TCP connections on port {port}: only those with TLS are "
-                    "told apart, by the server name that they ask for",
-                    "give one of their virtual routers another port, or each an address of its "
-                    "own in the proxies' service_addresses",
-                )
+def _colliding_backends(graph: Graph, node: Resource) -> Iterator[Finding]:
+    """Backends that share a port, which alone does not tell a connection's backend."""
+    for first, second, mixed in find_collisions(graph, node):
+        if mixed:
+            # It was accepted, and a later change to one of the services, or to what provides it,
+            # took the ground away.
+            code = "PortProtocolsMixed"
+            tcp, http = (first, second) if first.protocol == TCP else (second, first)
+            consequence = (
+                f"which take {first.protocol} and {second.protocol} on port {first.port}: what "
+                f"begins as HTTP goes to {http.service.name!r}, and the rest to "
+                f"{tcp.service.name!r}, after a wait where the server is to speak first"
+            )
+        else:
+            code = "TcpPortShared"
+            consequence = (
+                f"which both take TCP connections on port {first.port}: only those with TLS are "
+                "told apart, by the server name that they ask for"
+            )
+        yield Finding(
+            node.arn,
+            code,
+            second.field,
+            f"{node.key} has the backends {first.service.name!r} and {second.service.name!r}, "
+            f"{consequence}",
+            "give one of their virtual routers another port, or each an address of its own in the "
+            "proxies' service_addresses",
+        )
 
 
 def _shadowed_tcp_route(graph: Graph, route: Resource) -> Iterator[Finding]:

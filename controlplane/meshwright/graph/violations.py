@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from meshwright.graph.collisions import find_collisions
 from meshwright.graph.graph import PROXY_KINDS, Graph
 from meshwright.graph.references import (
     GATEWAY_ROUTE_TYPES,
@@ -15,6 +16,8 @@ from meshwright.graph.references import (
 )
 from meshwright.model.ports import PROXY_PORTS
 from meshwright.model.resources import Kind, Resource
+
+_APART: Final = "give one of their virtual routers another port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +44,26 @@ def find_violations(graph: Graph, resource: Resource) -> list[Violation]:
     """
     match resource.key.kind:
         case Kind.VIRTUAL_SERVICE:
-            between = [*_missing_targets(graph, resource)]
+            between = [
+                *find_missing_targets(graph, resource),
+                *_mixed_for_callers(graph, resource),
+            ]
         case Kind.GATEWAY_ROUTE:
             between = [
-                *_missing_targets(graph, resource),
+                *find_missing_targets(graph, resource),
                 *_listener_mismatch(graph, resource),
                 *_unreachable_service_port(graph, resource),
             ]
         case Kind.ROUTE:
             between = [
-                *_missing_targets(graph, resource),
+                *find_missing_targets(graph, resource),
                 *_unreachable_targets(graph, resource),
                 *_listener_mismatch(graph, resource),
                 *_target_mismatch(graph, resource),
             ]
-        case Kind.VIRTUAL_NODE | Kind.VIRTUAL_GATEWAY | Kind.VIRTUAL_ROUTER | Kind.MESH:
+        case Kind.VIRTUAL_NODE:
+            between = list(_mixed_backends(graph, resource))
+        case Kind.VIRTUAL_GATEWAY | Kind.VIRTUAL_ROUTER | Kind.MESH:
             between = []
     return [*find_own_violations(resource), *between]
 
@@ -86,7 +94,10 @@ def find_own_violations(resource: Resource) -> list[Violation]:
             return []
 
 
-def _missing_targets(graph: Graph, resource: Resource) -> Iterator[Violation]:
+def find_missing_targets(graph: Graph, resource: Resource) -> Iterator[Violation]:
+    """The fields that name a resource which does not exist; a virtual node's backends may."""
+    if resource.key.kind is Kind.VIRTUAL_NODE:
+        return
     for reference in references_of(resource):
         if reference.target not in graph.resources:
             yield Violation(
@@ -243,6 +254,37 @@ def _unreachable_service_port(graph: Graph, route: Resource) -> Iterator[Violati
                 f"must be a port of {service.key}, which is asked on "
                 f"{', '.join(map(str, ports)) or 'none'}; got {port}",
             )
+
+
+def _mixed_backends(graph: Graph, node: Resource) -> Iterator[Violation]:
+    """Backends of a virtual node that take requests and TCP connections on one port."""
+    for first, second, mixed in find_collisions(graph, node):
+        if mixed:
+            yield Violation(
+                second.field,
+                f"must not take {second.protocol} on port {second.port}, on which the backend "
+                f"{first.service.name!r} takes {first.protocol}; {_APART}",
+            )
+
+
+def _mixed_for_callers(graph: Graph, service: Resource) -> Iterator[Violation]:
+    """A virtual service on a port that one of its callers knows by another protocol.
+
+    Callers of other accounts are left out: what they declare must not keep a service's owner
+    from changing it.
+    """
+    for caller in sorted(graph.referrers_of(service.key)):
+        node = graph.resources[caller]
+        if caller.kind is not Kind.VIRTUAL_NODE or node.resource_owner != service.resource_owner:
+            continue
+        for first, second, mixed in find_collisions(graph, node):
+            if mixed and service.key in (first.service, second.service):
+                own, other = (first, second) if first.service == service.key else (second, first)
+                yield Violation(
+                    "spec.provider",
+                    f"must not take {own.protocol} on port {own.port}, on which {caller} has the "
+                    f"backend {other.service.name!r} with {other.protocol}; {_APART}",
+                )
 
 
 def _unreachable_targets(graph: Graph, route: Resource) -> Iterator[Violation]:

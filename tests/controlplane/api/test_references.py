@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_meshwright.control_plane import ControlPlane
 from tests.controlplane.conftest import Refused
 from tests.controlplane.meshes import node_spec, route_spec, router_spec, service_spec
 
@@ -213,18 +212,47 @@ def test_a_route_in_a_router_that_is_not_there(appmesh: Any, furnished: str, ref
     )
 
 
-def test_backends_of_different_protocols_may_share_a_port(
-    control_plane: ControlPlane, appmesh: Any, furnished: str
-):
-    both = node_spec("both", backends=("web.local", "queue.local"))
-    appmesh.create_virtual_node(
-        meshName=furnished, virtualNodeName="queue", spec=tcp(node_spec("queue"))
-    )
+@pytest.fixture
+def queued(appmesh: Any, furnished: str) -> str:
+    """That mesh with a virtual service that takes TCP on the port of the one for HTTP."""
+    spec = tcp(node_spec("queue"))
+    appmesh.create_virtual_node(meshName=furnished, virtualNodeName="queue", spec=spec)
     appmesh.create_virtual_service(
         meshName=furnished, virtualServiceName="queue.local", spec=service_spec(node="queue")
     )
+    return furnished
 
-    appmesh.create_virtual_node(meshName=furnished, virtualNodeName="both", spec=both)
 
-    codes = {finding["code"] for finding in control_plane.status(furnished).findings}
-    assert codes == {"RouteMissing"}  # of the router
+def test_backends_that_mix_protocols_on_one_port(appmesh: Any, queued: str, refused: Refused):
+    names = {"meshName": queued, "virtualNodeName": "both"}
+    both = node_spec("both", backends=("web.local", "queue.local"))
+
+    made = refused(appmesh.create_virtual_node, **names, spec=both)
+    appmesh.create_virtual_node(**names, spec=node_spec("both", backends=("web.local",)))
+    changed = refused(appmesh.update_virtual_node, **names, spec=both)
+
+    assert made[1:] == (
+        "BadRequestException",
+        "spec.backends[1].virtualService.virtualServiceName: must not take tcp on port 8080, on "
+        "which the backend 'web.local' takes http; give one of their virtual routers another port",
+    )
+    assert changed == made
+
+
+def test_a_virtual_service_that_mixes_protocols_for_its_caller(
+    appmesh: Any, queued: str, refused: Refused
+):
+    caller = node_spec("both", backends=("web.local", "jobs.local"))
+    appmesh.create_virtual_node(meshName=queued, virtualNodeName="both", spec=caller)
+    names = {"meshName": queued, "virtualServiceName": "jobs.local"}
+
+    made = refused(appmesh.create_virtual_service, **names, spec=service_spec(node="queue"))
+    appmesh.create_virtual_service(**names, spec=service_spec(node="db"))
+    changed = refused(appmesh.update_virtual_service, **names, spec=service_spec(node="queue"))
+
+    assert made[1:] == (
+        "BadRequestException",
+        "spec.provider: must not take tcp on port 8080, on which virtual node 'both' has the "
+        "backend 'web.local' with http; give one of their virtual routers another port",
+    )
+    assert changed == made

@@ -169,6 +169,19 @@ CASES = [
         [router("b", 5433, "tcp")],
     ),
     Case(
+        "PortProtocolsMixed",
+        "spec.backends[1].virtualService.virtualServiceName",
+        "virtual node 'front' has the backends 'a.local' and 'b.local', which take http and tcp on "
+        "port 8080",
+        [
+            *(node(name, node_spec(name)) for name in "ab"),
+            *(service(f"{name}.local", service_spec(node=name)) for name in "ab"),
+            node("front", node_spec("front", backends=("a.local", "b.local"))),
+        ],
+        [node("b", node_spec("b"))],
+        changed=[tcp_node("b")],
+    ),
+    Case(
         "CertificateUnusable",
         "spec.listeners[0].tls.certificate.acm.certificateArn",
         f"virtual node 'color': nobody has mapped {ARN}unmapped",

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import yaml
 
-from meshwright.offline import render_proxy
+from meshwright.offline import load_graph, render_proxy
 from pytest_meshwright.dns import DnsServer
 from pytest_meshwright.envoy import Envoy
 from pytest_meshwright.envoy_bootstrap import Endpoint, build_resolver
@@ -133,7 +133,7 @@ def build_static_bootstrap(
     mesh: str, dns: DnsServer, service_addresses: dict[str, str]
 ) -> dict[str, Any]:
     """What `meshwright render` prints for `front`, with an admin page and a resolver."""
-    rendered = render_proxy(mesh, "front", None, None, service_addresses)
+    rendered = render_proxy(load_graph(mesh), "front", None, None, service_addresses)
     return complete_bootstrap(rendered, dns)
 
 

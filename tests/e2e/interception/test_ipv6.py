@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from meshwright.offline import render_proxy
+from meshwright.offline import load_graph, render_proxy
 from pytest_meshwright.dns import DnsServer
 from pytest_meshwright.envoy import Envoy
 from pytest_meshwright.namespaces import NetworkNamespace
@@ -66,7 +66,9 @@ def test_requests_come_and_go_over_ipv6(tmp_path: Path):
         ):
             # A name has addresses of both versions; where the IPv4 one leads, nobody is.
             dns.set_record("api.internal", ["127.0.0.9", API])
-            bootstrap = complete_bootstrap(render_proxy(MESH, "front", "fd00::1", "fd00::2"), dns)
+            bootstrap = complete_bootstrap(
+                render_proxy(load_graph(MESH), "front", "fd00::1", "fd00::2"), dns
+            )
             Envoy("front", bootstrap, folder=tmp_path, group=group).start().wait_ready()
             proxy = "http://[fd00::1]:15001"
             out = httpx.get("http://api.local/", proxy=proxy, trust_env=False)
