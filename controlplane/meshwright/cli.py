@@ -237,6 +237,15 @@ def serve_command(
             help="How many requests are served at once; more are told to try again.",
         ),
     ] = 128,
+    requests_per_second: Annotated[
+        float,
+        typer.Option(
+            envvar="MESHWRIGHT_REQUESTS_PER_SECOND",
+            min=0.001,
+            help="How many requests an access key may go on making, once as many as it may make in "
+            "ten seconds came at once; more are told to try again.",
+        ),
+    ] = 1_000.0,
     quotas: Annotated[
         Path | None,
         typer.Option(
@@ -335,7 +344,7 @@ def serve_command(
         tls_key=tls_key,
         insecure_http=insecure_http,
     )
-    limits = Limits(concurrent_requests=concurrent_requests, request_seconds=request_seconds)
+    limits = Limits(concurrent_requests, request_seconds, requests_per_second)
     try:
         settings = Settings(
             *(api, xds, store or _default_store(), account_id, region),

@@ -1,6 +1,7 @@
 """What every request goes through before the API sees it, except `/healthz` and `/metrics`.
 
-    concurrent requests -> what the head claims -> the body, in time -> the signature -> a replay?
+    concurrent requests -> what the head claims -> the body, in time -> the signature
+        -> the key's rate -> a replay?
 
 Each step costs more than the one before it, and none parses what was sent.
 """
@@ -8,6 +9,7 @@ Each step costs more than the one before it, and none parses what was sent.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -29,6 +31,7 @@ from meshwright.api.audit import Author
 from meshwright.api.bodies import MAX_DRAINED_BYTES, read_body
 from meshwright.api.errors import ApiError
 from meshwright.api.routing import find_operation
+from meshwright.rates import LeakyBuckets
 from meshwright.store import SpentSignature, StoreError
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -37,7 +40,9 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 OPEN_PATHS: Final = frozenset({"/healthz", "/metrics"})
 """What load balancers and supervisors may ask without a key, however busy it is."""
 
-_RETRY_SECONDS: Final = 1
+BURST_SECONDS: Final = 10
+"""A stack of hundreds of resources comes all at once, and then nothing for hours."""
+
 _FIRST_ERROR: Final = 300
 
 _log = structlog.get_logger("meshwright.api")
@@ -50,10 +55,13 @@ class Limits:
     Attributes:
         concurrent_requests: How many requests are served at the same time.
         request_seconds: Within how many seconds a request's head, and then its body, must arrive.
+        requests_per_second: How many requests an access key may go on making, once as many as it
+            may make in `BURST_SECONDS` came at once.
     """
 
     concurrent_requests: int = 128
     request_seconds: float = 20.0
+    requests_per_second: float = 1_000.0
 
 
 def caller_of(request: HTTPConnection) -> Caller:
@@ -107,6 +115,9 @@ class Admission:
         self._large_bodies = large_bodies
         self._unspend = unspend
         self._under_way = 0
+        self._buckets = LeakyBuckets[str](
+            max(1.0, limits.requests_per_second * BURST_SECONDS), limits.requests_per_second
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, as ASGI has it."""
@@ -119,7 +130,9 @@ class Admission:
         try:
             await self._admit(scope, incoming, send)
         except (AccessError, ApiError) as error:
-            refusal = ApiError(error.code, error.message)
+            refusal = (
+                ApiError(error.code, error.message) if isinstance(error, AccessError) else error
+            )
             facts = _claimed_facts(scope) | {
                 "duration_ms": round((time.perf_counter() - began) * 1000, 2)
             }
@@ -147,6 +160,8 @@ class Admission:
             at_most = self._large_bodies.get(scope["path"], MAX_BODY_BYTES)
             body = await read_body(Request(scope, incoming.receive), at_most=at_most)
         caller = self._guard.identify(candidate, body or b"")
+        if caller.key is not None:
+            self._require_rate(caller.key.access_key_id)
         is_write = _is_write(scope)
         signature = None
         if candidate is not None and is_write:
@@ -170,6 +185,16 @@ class Admission:
                 await send(message)
 
             await self._app(scope, inner, watch_and_send)
+
+    def _require_rate(self, access_key_id: str) -> None:
+        wait = self._buckets.find_wait(access_key_id)
+        if wait:
+            raise ApiError(
+                "TooManyRequestsException",
+                f"access key {access_key_id} makes more than "
+                f"{self._limits.requests_per_second:g} requests a second; try again",
+                retry_seconds=math.ceil(wait),
+            )
 
     def _free(self, signature: SpentSignature) -> None:
         try:
@@ -253,8 +278,8 @@ def render_refusal(error: ApiError, facts: Mapping[str, Any]) -> JSONResponse:
 def closing_headers(error: ApiError) -> dict[str, str]:
     """The headers that go with some errors: when to try again, and that the connection ends."""
     match error.code:
-        case "ServiceUnavailableException":
-            return {"retry-after": str(_RETRY_SECONDS)}
+        case "ServiceUnavailableException" | "TooManyRequestsException":
+            return {"retry-after": str(error.retry_seconds)}
         case "RequestTimeoutException":
             return {"connection": "close"}
         case _:

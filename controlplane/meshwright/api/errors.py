@@ -16,12 +16,14 @@ class ApiError(Exception):
     Args:
         code: The exception's name, such as `BadRequestException`.
         message: What was wrong, naming the field.
+        retry_seconds: Where it is for now alone, after how many seconds to try again.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, retry_seconds: int = 1) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_seconds = retry_seconds
 
     @property
     def status(self) -> int:

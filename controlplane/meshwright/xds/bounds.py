@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from meshwright.model.resources import ResourceKey
-
-_REMEMBERED: Final = 10_000
+from meshwright.rates import LeakyBuckets
 
 Who = tuple[str, ResourceKey]
 
@@ -43,8 +41,7 @@ class Bounds:
 class Turnstile:
     """Counts the streams of each identity for each resource.
 
-    The rate is kept by a leaky bucket: each stream fills it by one, it holds as many as an
-    identity may have, and it empties at the rate.
+    The rate is kept by a leaky bucket, which holds as many streams as an identity may have.
 
     Args:
         bounds: What is allowed.
@@ -53,9 +50,8 @@ class Turnstile:
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self.bounds = bounds
-        self._clock = clock
         self._streams: Counter[Who] = Counter()
-        self._used: dict[Who, tuple[float, float]] = {}
+        self._buckets = LeakyBuckets[Who](bounds.streams, bounds.connects_per_second, clock)
 
     @contextmanager
     def enter(self, identity: str | None, key: ResourceKey) -> Generator[None]:
@@ -82,19 +78,8 @@ class Turnstile:
             raise TurnedAwayError(
                 f"{who[0]} has {self.bounds.streams} streams for this resource already"
             )
-        now = self._clock()
-        used = self._find_used(who, now)
-        if used + 1 > self.bounds.streams:
+        if self._buckets.find_wait(who):
             raise TurnedAwayError(
                 f"{who[0]} opens more than {self.bounds.connects_per_second:g} streams a second "
                 "for this resource"
             )
-        if len(self._used) >= _REMEMBERED:
-            self._used = {
-                who: each for who, each in self._used.items() if self._find_used(who, now)
-            }
-        self._used[who] = (used + 1, now)
-
-    def _find_used(self, who: Who, now: float) -> float:
-        used, since = self._used.get(who, (0.0, now))
-        return max(0.0, used - (now - since) * self.bounds.connects_per_second)

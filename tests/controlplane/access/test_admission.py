@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from meshwright.access.guard import Guard
-from meshwright.access.keys import FixedKeys
+from meshwright.access.keys import AccessKey, FixedKeys
 from meshwright.access.signatures import parse_claim
 from meshwright.api.admission import Admission, Limits
 from meshwright.store import SpentSignature
@@ -28,15 +29,26 @@ def freed() -> list[str]:
     return []
 
 
+Unspend = Callable[[SpentSignature], None]
+OTHER = AccessKey("AKIDOTHER", "another secret of enough length", KEY.account_id)
+
+
+def build_door(limits: Limits, unspend: Unspend) -> Admission:
+    """A door that knows two keys."""
+    guard = Guard(FixedKeys([KEY, OTHER]), account_id=KEY.account_id, clock=lambda: NOW)
+    return Admission(succeed, guard, limits, large_bodies={}, unspend=unspend)
+
+
 @pytest.fixture
 def door(freed: list[str]) -> Admission:
-    """A door that knows one key."""
-    guard = Guard(FixedKeys([KEY]), account_id=KEY.account_id, clock=lambda: NOW)
+    """A door whose store tells what it was told to forget."""
+    return build_door(Limits(), lambda spent: freed.append(spent.signature))
 
-    def unspend(spent: SpentSignature) -> None:
-        freed.append(spent.signature)
 
-    return Admission(succeed, guard, Limits(), large_bodies={}, unspend=unspend)
+@pytest.fixture
+def narrow_door() -> Admission:
+    """A door that lets a key make one request, and the next in more than an hour."""
+    return build_door(Limits(requests_per_second=0.0002), lambda _: None)
 
 
 def visit(door: Admission, arrived: Arrived, *, leaves: bool = False) -> int:
@@ -87,6 +99,19 @@ def test_a_read_is_admitted_as_often_as_it_is_sent(door: Admission):
     request = sign("GET", body=b"")
 
     assert [visit(door, request), visit(door, request)] == [200, 200]
+
+
+def test_a_key_that_asks_too_fast_is_turned_away_and_no_other(narrow_door: Admission):
+    request, others = sign("GET", body=b""), sign("GET", body=b"", key=OTHER)
+
+    assert [visit(narrow_door, each) for each in (request, request, others)] == [200, 429, 200]
+
+
+def test_a_request_of_somebody_else_takes_nothing_of_a_key_s_rate(narrow_door: Admission):
+    forged = replace(KEY, secret_access_key="a guess of enough length")
+
+    assert visit(narrow_door, sign("GET", body=b"", key=forged)) == 403
+    assert visit(narrow_door, sign("GET", body=b"")) == 200
 
 
 def test_an_altered_body_is_not_admitted(door: Admission):

@@ -29,6 +29,7 @@ from tests.controlplane.access.ads import (
     tls_flags,
 )
 from tests.controlplane.access.serving import Server, serving
+from tests.controlplane.clock import Clock
 
 ACCOUNT = "000000000000"
 SCOPE = parse_resource_id(FRONT, account_id=ACCOUNT)
@@ -162,16 +163,6 @@ def test_what_can_not_be_done_is_a_line(server: Server, arguments: tuple[str, ..
 
 
 # By themselves
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
 
 
 @pytest.fixture

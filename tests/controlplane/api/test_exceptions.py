@@ -224,6 +224,12 @@ def unavailable() -> Iterator[tuple[str, Way]]:
         yield operation, Way("more than 1 requests at once; try again")
 
 
+def too_many() -> Iterator[tuple[str, Way]]:
+    message = "access key OWNER makes more than 0.001 requests a second; try again"
+    for operation in MODEL.operation_names:
+        yield operation, Way(message)
+
+
 def too_many_tags() -> Iterator[tuple[str, Way]]:
     tags = [{"key": f"key-{number}", "value": ""} for number in range(50)]
     message = (
@@ -242,10 +248,14 @@ WAYS: Final[Mapping[tuple[str, str], Way]] = {
         "LimitExceededException": exceeded(),
         "ResourceInUseException": in_use(),
         "ServiceUnavailableException": unavailable(),
+        "TooManyRequestsException": too_many(),
         "TooManyTagsException": too_many_tags(),
     }.items()
     for operation, way in ways
 }
+
+SERVERS: Final = {"ServiceUnavailableException": "busy", "TooManyRequestsException": "slow"}
+"""The fixtures of the control planes that answer these; all others come from `server`."""
 
 SEEN_BY_ALL: Final = [
     *operations("Describe", "List", but=(Kind.MESH,)),
@@ -261,10 +271,6 @@ REASONS: Final = [
     (
         "it is for a defect of the server, and none is known",
         [(operation, "InternalServerErrorException") for operation in MODEL.operation_names],
-    ),
-    (
-        "no rate is limited: what is too much at once is answered ServiceUnavailableException",
-        [(operation, "TooManyRequestsException") for operation in MODEL.operation_names],
     ),
     (
         "nothing is looked up that could be missing",
@@ -340,6 +346,17 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A control plane whose one key may make a request each quarter of an hour, and has made it."""
+    folder = tmp_path_factory.mktemp("slow")
+    keys = write_keys(folder, {"OWNER": OWNER}, {"OWNER": SECRET})
+    with serving(folder, "--access-keys", keys, "--requests-per-second", "0.001") as server:
+        with closing(server.client("OWNER", SECRET)) as client:
+            client.list_meshes()
+        yield server
+
+
+@pytest.fixture(scope="module")
 def client_of() -> Iterator[Callable[[Server, str], Any]]:
     """Gives a client with a key, the same one each time, since one takes a while to be made."""
     with ExitStack() as stack:
@@ -365,8 +382,7 @@ def test_an_exception_of_an_operation(
     error: str,
 ):
     way = WAYS[operation, error]
-    is_for_busy = error == "ServiceUnavailableException"
-    client = client_of(request.getfixturevalue("busy" if is_for_busy else "server"), way.key)
+    client = client_of(request.getfixturevalue(SERVERS.get(error, "server")), way.key)
 
     with pytest.raises(getattr(client.exceptions, error)) as caught:
         ask(client, operation, MESH, about(operation) | way.changed)

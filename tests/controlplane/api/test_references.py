@@ -233,8 +233,11 @@ def test_backends_that_mix_protocols_on_one_port(appmesh: Any, queued: str, refu
 
     assert made[1:] == (
         "BadRequestException",
-        "spec.backends[1].virtualService.virtualServiceName: must not take tcp on port 8080, on "
-        "which the backend 'web.local' takes http; give one of their virtual routers another port",
+        (
+            "spec.backends[1].virtualService.virtualServiceName: must not take tcp on port 8080, "
+            "on which the backend 'web.local' takes http; give one of their virtual routers "
+            "another port"
+        ),
     )
     assert changed == made
 
@@ -252,7 +255,9 @@ def test_a_virtual_service_that_mixes_protocols_for_its_caller(
 
     assert made[1:] == (
         "BadRequestException",
-        "spec.provider: must not take tcp on port 8080, on which virtual node 'both' has the "
-        "backend 'web.local' with http; give one of their virtual routers another port",
+        (
+            "spec.provider: must not take tcp on port 8080, on which virtual node 'both' has the "
+            "backend 'web.local' with http; give one of their virtual routers another port"
+        ),
     )
     assert changed == made

@@ -22,6 +22,7 @@ from meshwright.store import (
 )
 from meshwright.store.dynamodb import DynamoDbStore
 from meshwright.store.dynamodb_items import measure_item
+from tests.controlplane.clock import Clock
 from tests.controlplane.meshes import DEMO, build_resource, demo_resources
 from tests.controlplane.store.requests_seen import count_requests
 
@@ -184,16 +185,6 @@ def test_names_too_long_for_a_key_are_refused(dynamodb_store: DynamoDbStore) -> 
 
 
 # What expires
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        """What time it is."""
-        return self.now
 
 
 def commit_with_answer(store: DynamoDbStore, body: str, *, after: int) -> None:

@@ -10,19 +10,10 @@ import pytest
 from meshwright.model.resources import parse_resource_key
 from meshwright.xds.bounds import Bounds, TurnedAwayError, Turnstile
 from meshwright.xds.server import plan_handover
+from tests.controlplane.clock import Clock
 
 FRONT = parse_resource_key("mesh/demo/virtualNode/front", account_id="000000000000")
 BACK = parse_resource_key("mesh/demo/virtualNode/back", account_id="000000000000")
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
 
 
 def passes(turnstile: Turnstile, identity: str | None = "token a") -> None:

@@ -6,20 +6,11 @@ import pytest
 
 from meshwright.model.resources import Kind, ResourceKey
 from meshwright.xds.refusals import KEPT, Refusals
+from tests.controlplane.clock import Clock
 from tests.controlplane.meshes import DEMO
 
 FRONT = ResourceKey(DEMO, Kind.VIRTUAL_NODE, "front")
 BACK = ResourceKey(DEMO, Kind.VIRTUAL_NODE, "back")
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        """The time."""
-        return self.now
 
 
 @pytest.fixture
