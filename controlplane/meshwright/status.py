@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, compress
 from typing import Any, Final, TypeVar
 
 from meshwright.graph import Graph
-from meshwright.graph.findings import Finding, find_problems
+from meshwright.graph.findings import Finding, problems_of
+from meshwright.graph.references import certificates_of
 from meshwright.meshes import Meshes
-from meshwright.model.resources import MeshKey
+from meshwright.model.resources import MeshKey, Resource
 from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy
 from meshwright.store import StoreError
-from meshwright.xds.distribution import Distribution
+from meshwright.turns import work_in_turns
+from meshwright.xds.distribution import Connection, Distribution
 
 _PATIENCE_SECONDS: Final = 5.0
 _THREADS: Final = 8
@@ -26,8 +29,25 @@ _THREADS: Final = 8
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Inspected:
+    """What a mesh in itself has shown, which need not be looked for again until it changes.
+
+    Attributes:
+        graph: The mesh.
+        findings: Its findings.
+        naming_certificates: Its resources that name certificates.
+    """
+
+    graph: Graph
+    findings: Sequence[Finding]
+    naming_certificates: Sequence[Resource]
+
+
 class Statuses:
     """Makes the statuses. Lives in the event loop of the distribution.
+
+    However many resources and proxies there are, pushes get their turn in between.
 
     This replica's proxies are known here; what is known of the others' is read from the store.
 
@@ -45,6 +65,7 @@ class Statuses:
         self._distribution = distribution
         self._others = others
         self._replica = replica
+        self._inspected: dict[MeshKey, _Inspected] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="status")
 
     async def render(self, mesh: MeshKey) -> Mapping[str, Any] | None:
@@ -63,32 +84,52 @@ class Statuses:
             failure = error
         graph = self._meshes.graph(mesh)
         if graph.mesh is None:
+            self._inspected.pop(mesh, None)
             if failure is not None:
                 raise failure
             return None
-        own = [ReplicaProxy(self._replica, each) for each in self._distribution.proxies(mesh)]
+        own = await work_in_turns(self._describe, self._distribution.connections(mesh))
+        proxies = sorted([*own, *others.proxies], key=lambda each: each.status.resource)
+        findings = dict.fromkeys((*await self.find_problems(graph), *others.findings))
         revision, age = graph.head.revision, self._distribution.age(mesh)
-        findings = dict.fromkeys((*self.find_problems(graph), *others.findings))
         return {
             "mesh": mesh.name,
             "revision": revision,
             "committed_at": _render_time(graph.head.committed_at),
-            "findings": [asdict(finding) for finding in findings],
+            "findings": await work_in_turns(asdict, findings),
             "replica": self._replica,
             "incomplete": None if failure is None else str(failure),
-            "proxies": [
-                _render_proxy(each, revision, age)
-                for each in sorted([*own, *others.proxies], key=lambda each: each.status.resource)
-            ],
+            "proxies": await work_in_turns(
+                lambda proxy: _render_proxy(proxy, revision, age), proxies
+            ),
             "refusals": [
                 refusal | {each: _render_time(refusal[each]) for each in ("first_at", "at")}
                 for refusal in self._distribution.refusals(mesh)
             ],
         }
 
-    def find_problems(self, graph: Graph) -> list[Finding]:
+    def _describe(self, connection: Connection) -> ReplicaProxy:
+        return ReplicaProxy(self._replica, self._distribution.describe(connection))
+
+    async def find_problems(self, graph: Graph) -> list[Finding]:
         """The findings of a mesh, in itself and in what it needs from outside."""
-        return [*find_problems(graph), *self._distribution.find_problems(graph)]
+        inspected = await self._inspect(graph)
+        outside = await work_in_turns(
+            self._distribution.find_certificate_problems, inspected.naming_certificates
+        )
+        unmet = self._distribution.find_unmet_needs(graph.head.mesh)
+        return [*inspected.findings, *chain.from_iterable(outside), *unmet]
+
+    async def _inspect(self, graph: Graph) -> _Inspected:
+        inspected = self._inspected.get(graph.head.mesh)
+        if inspected is None or inspected.graph is not graph:
+            resources = [graph.resources[key] for key in sorted(graph.resources)]
+            findings = await work_in_turns(lambda each: [*problems_of(graph, each)], resources)
+            naming = await work_in_turns(lambda each: any(certificates_of(each)), resources)
+            inspected = self._inspected[graph.head.mesh] = _Inspected(
+                graph, [*chain.from_iterable(findings)], [*compress(resources, naming)]
+            )
+        return inspected
 
     async def count_proxies(self) -> Counter[MeshKey]:
         """How many proxies of each mesh are connected, to all replicas.

@@ -12,13 +12,14 @@ import pytest
 
 from meshwright.graph.findings import Finding
 from meshwright.meshes import Meshes
-from meshwright.model.resources import MeshKey
+from meshwright.model.resources import Kind, MeshKey
 from meshwright.operator.waiting import find_missing
 from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy
 from meshwright.status import Statuses
 from meshwright.store import StoreError
 from meshwright.xds.proxy_status import ProxyStatus
-from tests.controlplane.meshes import DEMO, commit, demo_resources
+from tests.controlplane.loop_turns import count_turns
+from tests.controlplane.meshes import DEMO, build_resource, commit, demo_resources, node_spec
 from tests.controlplane.xds.distributing import Client, build_distribution
 
 ELSEWHERE = ProxyStatus(
@@ -126,3 +127,32 @@ def test_a_proxy_whose_replica_has_not_seen_the_revision_has_a_lag(meshes: Meshe
                 return status["revision"], proxy["acknowledged_revision"]
 
     assert run(test()) == (2, 1)
+
+
+def test_pushes_have_their_turn_while_the_status_of_many_is_made(
+    meshes: Meshes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("meshwright.turns._TURN_SECONDS", 0)
+
+    async def test() -> int:
+        status, turns = await count_turns(render(meshes, Others(*[ELSEWHERE] * 500)))
+        assert len(status["proxies"]) == 501
+        return turns
+
+    assert run(test()) >= 500
+
+
+def test_what_is_found_in_a_mesh_is_looked_for_again_when_it_has_changed(meshes: Meshes):
+    async def test() -> list[list[str]]:
+        distribution = build_distribution(meshes)
+        statuses = Statuses(meshes, distribution, cast("OtherReplicas", Others()), "own")
+        seen: list[list[str]] = []
+        for backend in ("gone", "gone", "color.demo.local"):
+            spec = {"backends": [{"virtualService": {"virtualServiceName": backend}}]}
+            commit(meshes, build_resource(Kind.VIRTUAL_NODE, "lone", node_spec("lone") | spec))
+            status = await statuses.render(DEMO)
+            assert status is not None
+            seen.append([each["code"] for each in status["findings"]])
+        return seen
+
+    assert run(test()) == [["BackendMissing"], ["BackendMissing"], []]

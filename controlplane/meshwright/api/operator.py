@@ -60,7 +60,7 @@ REVISION_HEADER: Final = "x-meshwright-revision"
 
 _log = structlog.get_logger("meshwright.api")
 
-FindProblems = Callable[[Graph], Sequence[Finding]]
+FindProblems = Callable[[Graph], Awaitable[Sequence[Finding]]]
 CountProxies = Callable[[], Awaitable[Counter[MeshKey]]]
 
 
@@ -105,7 +105,7 @@ class OperatorApi:
             "meshes": [
                 _summarize(graph, caller.account_id)
                 | {
-                    "findings": len(self._find_problems(graph)),
+                    "findings": len(await self._find_problems(graph)),
                     "proxies": proxies[graph.head.mesh],
                 }
                 for graph in listed

@@ -7,8 +7,9 @@ So that it does not fill the log, only refusals are logged.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,8 +22,11 @@ from meshwright.api.errors import as_api_error
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey, parse_mesh_id, render_mesh_id
 from meshwright.store import StoreError
+from meshwright.turns import work_in_turns
 
 _OPERATION: Final = "DescribeMeshStatus"
+
+_to_json: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 ReadStatus = Callable[[MeshKey], Awaitable[Mapping[str, Any] | None]]
 
@@ -56,7 +60,7 @@ class StatusApi:
         if found is None:
             return JSONResponse({"message": f"there is no mesh {name!r}"}, status_code=404)
         shown = {"mesh": render_mesh_id(mesh, account_id=caller.account_id)}
-        return JSONResponse(dict(found) | shown)
+        return Response(await render_json({**found, **shown}), media_type="application/json")
 
     async def _find(self, caller: Caller, mesh: MeshKey) -> Mapping[str, Any] | None:
         if not caller.might_see(mesh):
@@ -64,3 +68,16 @@ class StatusApi:
         found = await self._read_status(mesh)
         caller.require_mesh(_OPERATION, mesh, self._meshes.graph(mesh).shared_with)
         return found
+
+
+async def render_json(content: Mapping[str, Any]) -> str:
+    """An object as JSON; of its lists, which may be very long, a part in each turn of the loop."""
+    members: list[str] = []
+    for name, value in content.items():
+        if isinstance(value, list):
+            entries = await work_in_turns(_to_json, cast("list[object]", value))
+            text = f"[{','.join(entries)}]"
+        else:
+            text = _to_json(value)
+        members.append(f"{_to_json(name)}:{text}")
+    return f"{{{','.join(members)}}}"

@@ -88,17 +88,14 @@ class LiveOutside:
             if changed:
                 self._notify(lambda lookup, arns=changed: _needs_any(lookup, arns))
 
-    def find_problems(self, graph: Graph) -> Iterator[Finding]:
-        """What is wrong outside a mesh with what it names, and with what its proxies need.
+    def find_certificate_problems(self, resource: Resource) -> Iterator[Finding]:
+        """What is wrong with the certificates that a resource's specification names.
 
-        Certificates that a specification names are looked at before a proxy asks for them, so
-        that they can be mapped before one is started.
+        They are looked at before a proxy asks for them, so that they can be mapped before one is
+        started.
         """
-        for key in sorted(graph.resources):
-            resource = graph.resources[key]
-            for use in certificates_of(resource):
-                yield from self._certificate_problems(resource, use)
-        yield from self.find_unmet_needs(graph)
+        for use in certificates_of(resource):
+            yield from self._certificate_problems(resource, use)
 
     def find_unmet_needs(self, graph: Graph) -> Iterator[Finding]:
         """What connected proxies of a mesh wait for in vain, or have in an older state.

@@ -40,11 +40,12 @@ def find_problems(graph: Graph) -> list[Finding]:
     return [
         finding
         for key in sorted(graph.resources)
-        for finding in _problems_of(graph, graph.resources[key])
+        for finding in problems_of(graph, graph.resources[key])
     ]
 
 
-def _problems_of(graph: Graph, resource: Resource) -> Iterator[Finding]:
+def problems_of(graph: Graph, resource: Resource) -> Iterator[Finding]:
+    """The findings of one resource of a mesh."""
     if not graph.admits(resource.resource_owner):
         yield Finding(
             resource.arn,

@@ -20,7 +20,7 @@ from meshwright.graph import Graph
 from meshwright.graph.findings import Finding
 from meshwright.graph.graph import PROXY_KINDS
 from meshwright.meshes import Meshes, Transition
-from meshwright.model.resources import Kind, MeshKey, ResourceKey
+from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey
 from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.proxy_status import Observer, ProxyStatus
@@ -426,9 +426,9 @@ class Distribution:
         noted_at = self._noted_at.get(mesh)
         return 0.0 if noted_at is None else self._loop.time() - noted_at
 
-    def find_problems(self, graph: Graph) -> list[Finding]:
-        """What a mesh and its proxies need from outside it and can't get."""
-        return list(self._outside.find_problems(graph))
+    def find_certificate_problems(self, resource: Resource) -> list[Finding]:
+        """What is wrong with the certificates that a resource names."""
+        return list(self._outside.find_certificate_problems(resource))
 
     def find_unmet_needs(self, mesh: MeshKey) -> list[Finding]:
         """What the connected proxies of a mesh need from outside it and can't get."""
@@ -441,13 +441,13 @@ class Distribution:
             counts[key.mesh] += len(connections)
         return counts
 
-    def proxies(self, mesh: MeshKey) -> list[ProxyStatus]:
-        """The connected proxies of a mesh."""
+    def connections(self, mesh: MeshKey) -> list[Connection]:
+        """The streams of a mesh's proxies that are open now, to be described."""
         return [
-            self.describe(connection)
-            for key in sorted(self._connections)
+            connection
+            for key, connections in self._connections.items()
             if key.mesh == mesh
-            for connection in self._connections[key]
+            for connection in connections
         ]
 
     def refusals(self, mesh: MeshKey) -> list[dict[str, Any]]:
@@ -468,11 +468,13 @@ class Distribution:
         """The status of a connected proxy."""
         revision = connection.acknowledged_revision
         record = connection.record
-        rejection = _find_latest(connection.rejection, record.failure, record.rejection)
+        rejection = None
         is_current = self.is_current(connection)
         if is_current:
             # Later revisions did not concern this proxy: it has all there is for it.
             revision = self.revision(connection.proxy.key.mesh)
+        else:
+            rejection = _find_latest(connection.rejection, record.failure, record.rejection)
         return ProxyStatus(
             resource=connection.arn,
             node_id=connection.node.id,
