@@ -248,7 +248,7 @@ def test_a_rejection_is_over_once_the_proxy_has_what_is_right_of_the_same_revisi
         def discover(service: CloudMapService) -> list[Instance]:
             return list(found) if service.service == "green" else []
 
-        outside = LiveOutside(CloudMap(discover, 0.01), Credentials({}))
+        outside = LiveOutside(CloudMap(discover, 0.01), Credentials(dict))
         distribution = build_distribution(meshes, outside=outside)
         where = {"awsCloudMap": {"namespaceName": "demo", "serviceName": "green"}}
         spec = node_spec("green") | {"serviceDiscovery": where}
