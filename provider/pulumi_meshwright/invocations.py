@@ -10,7 +10,7 @@ from pulumi_meshwright.api import ApiError
 from pulumi_meshwright.check import check_arguments
 from pulumi_meshwright.convergence import NotConvergedError, find_reached
 from pulumi_meshwright.functions import EXPLAIN_ROUTE, WAIT_FOR_CONVERGENCE, functions
-from pulumi_meshwright.resources import ResourceError
+from pulumi_meshwright.resources import MissingError, ResourceError
 from pulumi_meshwright.values import plain_map, wrap
 
 if TYPE_CHECKING:
@@ -68,9 +68,15 @@ class Invocations:
             known = ", ".join(each.name for each in functions().values())
             raise ResourceError(f"'{token}' is not a function of Meshwright; they are {known}")
         given = self._parse(function, arguments)
+        to_change = preview and given.get("meshName", given.get("name")) in self.changing
         if function.kind is not None:
-            return await self._get(function.kind, given)
-        if preview and given["meshName"] in self.changing:
+            try:
+                return await self._get(function.kind, given)
+            except MissingError:
+                if to_change:  # by the time of the update the program may have made it
+                    return NOT_KNOWN_YET
+                raise
+        if to_change:
             return NOT_KNOWN_YET
         try:
             if function.name == EXPLAIN_ROUTE:

@@ -60,6 +60,10 @@ class ResourceError(Exception):
     """A request that can't be carried out, in one line for the user."""
 
 
+class MissingError(ResourceError):
+    """The resource, or one that it hangs from or refers to, is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A resource as the control plane has it: the engine's outputs and inputs."""
@@ -163,7 +167,8 @@ class Resources:
             identity: Its name and its parents', and the mesh's owner where it is another account.
 
         Raises:
-            ResourceError: It does not exist, or the API refuses to tell.
+            MissingError: It does not exist.
+            ResourceError: The API refuses to tell.
         """
         parameters = _identity(kind, identity)
         if "meshOwner" in identity:  # the API has it in the question for a mesh too
@@ -336,7 +341,8 @@ class Resources:
             )
         elif error.code == _IN_USE:
             remedy = "; remove what refers to it first"
-        return ResourceError(
+        failure = MissingError if error.code == _GONE else ResourceError
+        return failure(
             f"can't {verb} {kind.name} '{kind.render_id(dict(inputs))}': {error}{remedy}"
         )
 

@@ -98,6 +98,19 @@ def test_what_the_program_makes_itself_is_got_once_it_is_there(
     assert exported(stack.up()) == {"same": True}
 
 
+def test_a_preview_can_not_know_what_its_update_will_make(make_stack: MakeStack) -> None:
+    """Java's SDK asks as soon as the names are known, whether or not there is a resource yet."""
+
+    def program() -> None:
+        mesh = meshwright.Mesh("demo")
+        mesh.name.apply(lambda name: meshwright.get_mesh(name=name))
+
+    with pytest.raises(automation.CommandError) as caught:
+        make_stack(program).preview()
+
+    assert "RuntimeError: getMesh: a preview can't know this yet" in str(caught.value)
+
+
 def test_what_is_got_has_its_names_types_and_tags(
     stack: PulumiStack, colors: Colors, make_stack: MakeStack
 ) -> None:

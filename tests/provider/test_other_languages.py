@@ -1,8 +1,9 @@
 """SDKs of other languages, made of the plugin's schema by Pulumi's CLI and generators.
 
 The CLI is a real one. So are the generators, behind a language host of the tests' own (see
-`sdks/pulumi-language-host`), since Pulumi's hosts come with its installer only. The Go and the
-TypeScript SDK are compiled too, and a program of each is run by the engine.
+`sdks/pulumi-language-host`), since most of Pulumi's hosts come with its installer only; Java's is
+Pulumi's, built from its module. The SDKs of Go, TypeScript and Java are compiled too, and a program
+of each is run by the engine.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ import pytest
 
 from pulumi_meshwright.model import kinds
 from pytest_meshwright.pulumi_stack import get_pulumi
-from tests.provider.language_hosts import HOST, LANGUAGES, link_language_hosts, required
-from tools.dev.go_programs import prepare_go_program
+from tests.provider.language_hosts import LANGUAGES, link_language_hosts, required
+from tools.dev.go_programs import LANGUAGE_HOST, prepare_go_program
+from tools.dev.java_packages import JAVA_PROGRAM, find_java_packages
 from tools.dev.npm_packages import NODE, TYPESCRIPT_PROGRAM, find_npm_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_meshwright.control_plane import ControlPlane
 
 PLUGIN = Path(sys.executable).with_name("pulumi-resource-meshwright")
-GO_PROGRAM = HOST.with_name("go-program")
+GO_PROGRAM = LANGUAGE_HOST.with_name("go-program")
 GATEWAY_ROUTE = {
     "dotnet": "GatewayRoute.cs",
     "go": "meshwright/gatewayRoute.go",
@@ -63,18 +65,13 @@ class Cli:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
 
-    def add_package(self, language: str, project: Path) -> Path:
-        """Add the package to a project as a user does; returns the SDK's folder."""
-        added = subprocess.run(
-            [get_pulumi(), "package", "add", PLUGIN, "--language", language],
-            env=self.environment(),
-            cwd=project,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert added.returncode == 0, added.stderr
-        return project / "sdks" / "meshwright"
+    def add_package(self, language: str, folder: Path) -> Path:
+        """Add the package to a folder as a user does; returns the SDK's own folder."""
+        # A project says in which language it is.
+        said = [] if (folder / "Pulumi.yaml").is_file() else ["--language", language]
+        command = [get_pulumi(), "--cwd", folder, "package", "add", PLUGIN, *said]
+        run(command, self.environment())
+        return folder / "sdks" / "meshwright"
 
 
 @pytest.fixture
@@ -96,6 +93,9 @@ def project(tmp_path: Path) -> Path:
 def test_an_sdk_has_every_resource_type_with_its_texts(
     cli: Cli, project: Path, language: str
 ) -> None:
+    if language == "java":  # whose host makes nothing without knowing how a program is started
+        shutil.copy(JAVA_PROGRAM / "Pulumi.yaml", project)
+
     sdk = cli.add_package(language, project)
 
     example = sdk / GATEWAY_ROUTE[language]
@@ -107,26 +107,81 @@ def test_an_sdk_has_every_resource_type_with_its_texts(
     assert "The name of the service mesh to create the gateway route in." in text
 
 
-def check_life(
-    program: list[str | Path], environment: Mapping[str, str], control_plane: ControlPlane
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program over the Automation API, which is started for each thing that it shall do.
+
+    Attributes:
+        command: How it is started.
+        cli: Where it finds the CLI.
+        control_plane: Where its mesh is made.
+    """
+
+    command: tuple[str | Path, ...]
+    cli: Cli
+    control_plane: ControlPlane
+
+    def up(self) -> dict[str, Any]:
+        """Bring its stack up; returns the stack's outputs."""
+        self._work.mkdir()
+        return json.loads(self._run())
+
+    def destroy(self) -> None:
+        """Take its stack down again."""
+        self._run("destroy")
+
+    @property
+    def _work(self) -> Path:
+        return self.cli.folder / "work"
+
+    def _run(self, *arguments: str) -> str:
+        environment = self.cli.environment() | {"MESHWRIGHT_ENDPOINT": self.control_plane.url}
+        return run([*self.command, self._work, *arguments], environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A program in a project with a Pulumi.yaml, which Pulumi's language host runs.
+
+    Attributes:
+        folder: The project.
+        cli: The CLI.
+        control_plane: Where its mesh is made.
+    """
+
+    folder: Path
+    cli: Cli
+    control_plane: ControlPlane
+
+    def up(self) -> dict[str, Any]:
+        """Bring its stack up; returns the stack's outputs."""
+        self._pulumi("stack", "init", "test")
+        self._pulumi("up", "--yes")
+        return json.loads(self._pulumi("stack", "output", "--json"))
+
+    def destroy(self) -> None:
+        """Take its stack down again."""
+        self._pulumi("destroy", "--yes")
+
+    def _pulumi(self, *arguments: str) -> str:
+        environment = self.cli.environment() | {"MESHWRIGHT_ENDPOINT": self.control_plane.url}
+        command = [get_pulumi(), "--non-interactive", "--cwd", self.folder, *arguments]
+        return run(command, environment)
+
+
+def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> str:
+    """Run a command that must succeed; returns what it printed."""
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def check_life(program: Program | Project) -> None:
     """Bring a program's mesh up, hold it against its outputs, and take it down again."""
-    client: Any = control_plane.client()
+    client: Any = program.control_plane.client()
 
-    def run(*arguments: str | Path) -> str:
-        ran = subprocess.run(
-            [*program, *arguments],
-            env={**environment, "MESHWRIGHT_ENDPOINT": control_plane.url},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+    outputs = program.up()
 
-    work = Path(environment["PULUMI_HOME"]).with_name("work")
-    work.mkdir()
-    outputs = json.loads(run(work))
     node = client.describe_virtual_node(meshName="demo", virtualNodeName="blue")["virtualNode"]
     mesh = client.describe_mesh(meshName="demo")["mesh"]
     arn = node["metadata"]["arn"]
@@ -134,7 +189,7 @@ def check_life(
     assert outputs == {**declared, "got": arn, "routed": True}
     assert mesh["spec"] == {"egressFilter": {"type": "ALLOW_ALL"}}
     assert node["spec"]["listeners"] == [{"portMapping": {"port": 8080, "protocol": "http"}}]
-    run(work, "destroy")
+    program.destroy()
     assert client.list_meshes()["meshes"] == []
 
 
@@ -147,7 +202,7 @@ def test_a_go_program_is_compiled_and_brings_up_a_mesh(
     # Compiling takes a while, so that it is done anew only where program or SDK have changed.
     program = prepare_go_program(module)
 
-    check_life([program], cli.environment(), meshwright_control_plane)
+    check_life(Program((program,), cli, meshwright_control_plane))
 
 
 @pytest.fixture
@@ -169,8 +224,7 @@ def test_a_typescript_program_is_compiled_and_brings_up_a_mesh(
     compiled = subprocess.run(compile_typescript, capture_output=True, text=True, check=False)
     assert compiled.returncode == 0, compiled.stdout
 
-    program: list[str | Path] = [NODE, project / "main.js"]
-    check_life(program, cli.environment(), meshwright_control_plane)
+    check_life(Program((NODE, project / "main.js"), cli, meshwright_control_plane))
 
 
 @pytest.mark.parametrize(
@@ -204,3 +258,30 @@ def test_the_documented_program_is_compiled(
     compiled = subprocess.run(compile_typescript, capture_output=True, text=True, check=False)
 
     assert (compiled.stdout, compiled.returncode) == ("", 0)
+
+
+def test_a_java_program_is_compiled_and_brings_up_all_seven_types(
+    cli: Cli, project: Path, meshwright_control_plane: ControlPlane
+) -> None:
+    jars = required(find_java_packages(), "what the Java program needs")
+    shutil.copytree(JAVA_PROGRAM, project, dirs_exist_ok=True)
+    sdk = cli.add_package("java", project)
+    compile_java([project / "src", sdk / "src"], jars, project / "colors.jar")
+
+    check_life(Project(project, cli, meshwright_control_plane))
+
+
+def compile_java(sources: list[Path], jars: Path, made: Path) -> None:
+    """Compile sources of Maven's layout into a jar that finds what it needs."""
+    java = [each for folder in sources for each in folder.rglob("*.java")]
+    classes = made.with_suffix("")
+    run(["javac", "-proc:none", "-d", classes, "-cp", jars / "*", *java])
+    for folder in sources:
+        resources = folder / "main" / "resources"
+        if resources.is_dir():
+            shutil.copytree(resources, classes, dirs_exist_ok=True)
+    # A line goes on in the next one after a blank; another blank parts two names.
+    needed = "".join(f" \n  {jar.as_uri()}" for jar in sorted(jars.iterdir()))
+    manifest = made.with_suffix(".txt")
+    manifest.write_text(f"Main-Class: colors.App\nClass-Path:{needed}\n")
+    run(["jar", "--create", "--file", made, "--manifest", manifest, "-C", classes, "."])

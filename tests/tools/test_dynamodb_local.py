@@ -1,8 +1,6 @@
 """Which DynamoDB Local set-up chooses, and what it does where there is no Java."""
 
 import re
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from tools.dev import dynamodb_local, setup
 from tools.dev.dynamodb_local import (
     find_dynamodb_local,
     get_cached_dynamodb_local,
-    parse_java_version,
     prepare_dynamodb_local,
 )
 from tools.dev.processes import SetupError
@@ -20,48 +17,27 @@ from tools.dev.setup import Component, Prepared, build_child_environment, prepar
 
 PutOnPath = Callable[[str, str], Path]
 
-JAVA_17 = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
-
-# Does what `mvn dependency:copy-dependencies` does, into the folder that is asked for.
-COPY_A_JAR = f"""exec {shlex.quote(sys.executable)} -c '
-import pathlib, sys
-folder = next(a.partition("=")[2] for a in sys.argv if a.startswith("-DoutputDirectory="))
-pathlib.Path(folder).mkdir(parents=True)
-(pathlib.Path(folder) / "DynamoDBLocal.jar").touch()
-' "$@" """
+pytestmark = pytest.mark.usefixtures("bare_machine")
 
 
 @pytest.fixture(autouse=True)
-def nothing_there(cache: Path, put_on_path: PutOnPath, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with an empty cache, an empty PATH and no way to install packages."""
-    del cache, put_on_path
+def none_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No DynamoDB Local is named by the environment."""
     monkeypatch.delenv("MESHWRIGHT_DYNAMODB_LOCAL", raising=False)
 
-    def refuse(names: list[str], purpose: str) -> None:
-        raise SetupError(f"{purpose} needs {' '.join(names)}: install it")
 
-    monkeypatch.setattr(dynamodb_local, "install_packages", refuse)
-    find = dynamodb_local.find_executable
-
-    def find_on_path_alone(name: str) -> Path | None:
-        found = find(name)
-        return found if found and "/usr/sbin" not in str(found) else None
-
-    monkeypatch.setattr(dynamodb_local, "find_executable", find_on_path_alone)
-
-
-def test_it_is_fetched_once(put_on_path: PutOnPath) -> None:
-    put_on_path("java", JAVA_17)
-    maven = put_on_path("mvn", COPY_A_JAR)
+@pytest.mark.usefixtures("java_17")
+def test_it_is_fetched_once(put_on_path: PutOnPath, copy_a_jar: str) -> None:
+    maven = put_on_path("mvn", copy_a_jar)
     assert prepare_dynamodb_local() == get_cached_dynamodb_local()
     maven.unlink()
     assert prepare_dynamodb_local() == get_cached_dynamodb_local()
 
 
+@pytest.mark.usefixtures("java_17")
 def test_a_fetch_that_fails_leaves_nothing_that_is_found(
     put_on_path: PutOnPath, cache: Path
 ) -> None:
-    put_on_path("java", JAVA_17)
     put_on_path("mvn", "echo 'no route to a repository'; exit 1")
     with pytest.raises(SetupError, match="no route to a repository"):
         prepare_dynamodb_local()
@@ -69,34 +45,15 @@ def test_a_fetch_that_fails_leaves_nothing_that_is_found(
     assert list((cache / "scratch").iterdir()) == []
 
 
+@pytest.mark.usefixtures("java_17")
 def test_the_named_one_goes_before_the_cached_one(
-    put_on_path: PutOnPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_on_path("java", JAVA_17)
     for folder in (tmp_path / "named", get_cached_dynamodb_local()):
         folder.mkdir(parents=True)
         (folder / "DynamoDBLocal.jar").touch()
     monkeypatch.setenv("MESHWRIGHT_DYNAMODB_LOCAL", str(tmp_path / "named"))
     assert prepare_dynamodb_local() == tmp_path / "named"
-
-
-def test_a_java_that_is_too_old_is_named(put_on_path: PutOnPath) -> None:
-    put_on_path("java", """echo 'java version "1.8.0_281"' >&2""")
-    with pytest.raises(SetupError, match="Java 17 or later, and PATH leads to Java 8"):
-        prepare_dynamodb_local()
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ('openjdk version "17.0.15" 2025-04-15', 17),
-        ('openjdk version "21" 2023-09-19', 21),
-        ('java version "1.8.0_281"', 8),
-        ("java: not found", None),
-    ],
-)
-def test_javas_version_is_read(text: str, version: int | None) -> None:
-    assert parse_java_version(text) == version
 
 
 def test_without_java_one_line_says_what_follows(

@@ -9,6 +9,7 @@ import typer
 from benchmarks.report import Table, build_report, write_section
 from tools.dev.console import say
 from tools.dev.go_programs import GO_PROGRAMS, find_go_program
+from tools.dev.java_packages import find_java_packages
 from tools.dev.npm_packages import find_npm_packages
 from tools.dev.paths import CHECKOUT, SCRIPTS, is_ci
 from tools.dev.processes import SetupError, run_foreground
@@ -197,6 +198,8 @@ def setup(
         typer.echo(f"Go programs: {', '.join(found) or 'not used'}")
     if Component.NPM in components:
         typer.echo(f"npm packages: {find_npm_packages() or 'not used'}")
+    if Component.JAVA in components:
+        typer.echo(f"Java packages: {find_java_packages() or 'not used'}")
     if Component.DOCKER in components:
         typer.echo(f"Docker engine: {'answers' if prepared.docker else 'not used'}")
     if Component.IMAGES in components:

@@ -7,7 +7,6 @@ one that started it, however that ends.
 """
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -18,17 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.dev.apt import install_packages
 from tools.dev.caches import locked, replace_folder, scratch_folder
 from tools.dev.console import say
-from tools.dev.paths import CHECKOUT, find_executable, get_cache_folder
-from tools.dev.processes import SetupError, run_logged
+from tools.dev.maven import fetch_jars, prepare_java
+from tools.dev.paths import CHECKOUT, get_cache_folder
 
 # Of tools/dynamodb-local/pom.xml.
 DYNAMODB_LOCAL_VERSION = "3.1.0"
-
-# DynamoDB Local 3 is compiled for this version of Java.
-MINIMUM_JAVA = 17
 
 POM = CHECKOUT / "tools" / "dynamodb-local" / "pom.xml"
 
@@ -65,62 +60,18 @@ def prepare_dynamodb_local() -> Path:
     Raises:
         SetupError: it can't be fetched, or there is no Java that is new enough.
     """
-    _prepare_java()
+    prepare_java("DynamoDB Local")
     if found := find_dynamodb_local():
         return found
     with locked("dynamodb-local"):
         if found := find_dynamodb_local():
             return found
         with scratch_folder("dynamodb-local") as scratch:
-            _fetch(scratch / "jars", scratch / "repository")
-            replace_folder(scratch / "jars", get_cached_dynamodb_local())
+            jars, what = scratch / "jars", f"DynamoDB Local {DYNAMODB_LOCAL_VERSION}"
+            fetch_jars(POM, jars, scratch / "repository", what=what, log="dynamodb-local")
+            replace_folder(jars, get_cached_dynamodb_local())
     say(f"DynamoDB Local {DYNAMODB_LOCAL_VERSION} is in {get_cached_dynamodb_local()}")
     return get_cached_dynamodb_local()
-
-
-def parse_java_version(text: str) -> int | None:
-    """`openjdk version "17.0.15" 2025-04-15` -> 17; None if that is no such text."""
-    match = re.search(r'version "(?:1\.)?(\d+)', text)
-    return int(match[1]) if match else None
-
-
-def _find_java_version() -> int | None:
-    """The version of the Java on PATH, if one is there and runs."""
-    java = find_executable("java")
-    if java is None:
-        return None
-    # It prints its version on standard error.
-    command = [java, "-version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-    return parse_java_version(done.stderr) if done.returncode == 0 else None
-
-
-def _prepare_java() -> None:
-    version = _find_java_version()
-    if version is None:
-        install_packages(["default-jre-headless"], "DynamoDB Local")
-        version = _find_java_version()
-    if version is None or version < MINIMUM_JAVA:
-        seen = f"Java {version}" if version else "none"
-        raise SetupError(
-            f"DynamoDB Local needs Java {MINIMUM_JAVA} or later, and PATH leads to {seen}"
-        )
-
-
-def _fetch(target: Path, repository: Path) -> None:
-    if find_executable("mvn") is None:
-        install_packages(["maven"], "fetching DynamoDB Local")
-    run_logged(
-        f"fetching DynamoDB Local {DYNAMODB_LOCAL_VERSION} with Maven",
-        [
-            *("mvn", "--batch-mode", "--file", POM),
-            # Its plugins and second copies of the jars are of no use afterwards.
-            f"-Dmaven.repo.local={repository}",
-            *("dependency:copy-dependencies", f"-DoutputDirectory={target}"),
-        ],
-        log="dynamodb-local",
-        hint="some 50 MB, once",
-    )
 
 
 @contextmanager

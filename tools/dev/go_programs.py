@@ -12,13 +12,17 @@ _CLIENTS = CHECKOUT / "tests" / "controlplane" / "clients"
 API_CLIENTS = (_CLIENTS / "go-sdk-v1", _CLIENTS / "go-sdk-v2")
 """Clients of the App Mesh API, one for each of AWS's SDKs for Go."""
 
-LANGUAGE_HOST = CHECKOUT / "tests" / "provider" / "sdks" / "pulumi-language-host"
+_SDKS = CHECKOUT / "tests" / "provider" / "sdks"
+LANGUAGE_HOST = _SDKS / "pulumi-language-host"
 """Generates the Pulumi package's SDKs of other languages."""
+
+JAVA_LANGUAGE_HOST = _SDKS / "pulumi-language-java"
+"""Generates the SDK of Java, and runs programs in it."""
 
 H2SPEC = CHECKOUT / "tests" / "controlplane" / "xds" / "transport" / "h2spec"
 """Judges an HTTP/2 server."""
 
-GO_PROGRAMS = (*API_CLIENTS, LANGUAGE_HOST, H2SPEC)
+GO_PROGRAMS = (*API_CLIENTS, LANGUAGE_HOST, JAVA_LANGUAGE_HOST, H2SPEC)
 """The programs that tests run."""
 
 

@@ -15,6 +15,7 @@ from tools.dev.console import say
 from tools.dev.docker_engine import is_switched_off, prepare_engine
 from tools.dev.dynamodb_local import prepare_dynamodb_local
 from tools.dev.go_programs import prepare_go_programs
+from tools.dev.java_packages import prepare_java_packages
 from tools.dev.localstack_image import prepare_localstack_image
 from tools.dev.network_tools import prepare_network_tools
 from tools.dev.npm_packages import prepare_npm_packages
@@ -30,6 +31,7 @@ class Component(StrEnum):
     DYNAMODB = "dynamodb"
     GO = "go"
     NPM = "npm"
+    JAVA = "java"
     DOCKER = "docker"
     IMAGES = "images"
     NETWORK = "network"
@@ -37,7 +39,9 @@ class Component(StrEnum):
 
 EVERYTHING = tuple(Component)
 
-ONLY_FOR_TESTS = frozenset({Component.DYNAMODB, Component.GO, Component.NPM, Component.NETWORK})
+ONLY_FOR_TESTS = frozenset(
+    {Component.DYNAMODB, Component.GO, Component.NPM, Component.JAVA, Component.NETWORK}
+)
 """What the demo goes without."""
 
 T = TypeVar("T")
@@ -77,6 +81,8 @@ def prepare(components: Collection[Component]) -> Prepared:
             _try(prepare_go_programs, skipped)
         if Component.NPM in components:
             _try_for(prepare_npm_packages, "the tests of the TypeScript SDK are skipped")
+        if Component.JAVA in components:
+            _try_for(prepare_java_packages, "the tests of the Java SDK are skipped")
         if Component.NETWORK in components:
             _try(prepare_network_tools, "the tests of redirected traffic are skipped")
         docker = False

@@ -2,7 +2,7 @@
 // the CLI, it hands the package's schema to Pulumi's own generator of that language.
 //
 // The full hosts of Go, TypeScript and Python come with Pulumi's installer and are not published as
-// Go modules; their generators are.
+// Go modules; their generators are. Java's full host is one, and lies in pulumi-language-java.
 package main
 
 import (
@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	dotnet "github.com/pulumi/pulumi-dotnet/pulumi-language-dotnet/v3/codegen"
-	java "github.com/pulumi/pulumi-java/pkg/codegen/java"
 	golang "github.com/pulumi/pulumi/pkg/v3/codegen/go"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/nodejs"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/python"
@@ -42,11 +41,6 @@ var generators = map[string]generator{
 	},
 	"go": func(r *request, p *schema.Package, _ schema.ReferenceLoader) (map[string][]byte, error) {
 		return golang.GeneratePackage(tool("go"), p, r.LocalDependencies)
-	},
-	"java": func(r *request, p *schema.Package, _ schema.ReferenceLoader) (map[string][]byte, error) {
-		const legacyBuildFiles = false
-		return java.GeneratePackage(
-			tool("java"), p, r.ExtraFiles, r.LocalDependencies, r.Local, legacyBuildFiles)
 	},
 	"nodejs": func(r *request, p *schema.Package, l schema.ReferenceLoader) (map[string][]byte, error) {
 		return nodejs.GeneratePackage(tool("nodejs"), p, r.ExtraFiles, r.LocalDependencies, r.Local, l)

@@ -1,0 +1,45 @@
+"""The jars that a Java program needs: fetched once, as its pom.xml says, into the user's cache."""
+
+import hashlib
+from pathlib import Path
+
+from tools.dev.caches import locked, replace_folder, scratch_folder
+from tools.dev.maven import fetch_jars, prepare_java
+from tools.dev.paths import CHECKOUT, get_cache_folder
+
+JAVA_PROGRAM = CHECKOUT / "tests" / "provider" / "sdks" / "java-program"
+"""The program that tests compile and run."""
+
+_POM = "pom.xml"
+
+
+def find_java_packages(program: Path = JAVA_PROGRAM) -> Path | None:
+    """The folder with the jars of a program, if they were fetched before."""
+    folder = _get_folder(program)
+    return folder if folder.is_dir() else None
+
+
+def prepare_java_packages(program: Path = JAVA_PROGRAM) -> Path:
+    """The folder with the jars of a program, fetched if they are not there; so is a compiler.
+
+    Raises:
+        SetupError: they can't be fetched, or there is no Java that is new enough.
+    """
+    what = f"what {program.name} needs"
+    prepare_java(program.name, compiler=True)
+    folder = _get_folder(program)
+    if not folder.is_dir():
+        with locked(f"java-{program.name}"):
+            if not folder.is_dir():
+                with scratch_folder(f"java-{program.name}") as scratch:
+                    jars, repository = scratch / "jars", scratch / "repository"
+                    fetch_jars(
+                        program / _POM, jars, repository, what=what, log=f"java-{program.name}"
+                    )
+                    replace_folder(jars, folder)
+    return folder
+
+
+def _get_folder(program: Path) -> Path:
+    digest = hashlib.sha256((program / _POM).read_bytes()).hexdigest()[:16]
+    return get_cache_folder() / "java-packages" / f"{program.name}-{digest}"
