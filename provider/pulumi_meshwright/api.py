@@ -41,6 +41,12 @@ PATIENCE: Final = 60.0
 BUSY: Final = frozenset({"TooManyRequestsException", "ServiceUnavailableException"})
 """Answers that ask to be tried again."""
 
+_PASSING: Final = (502, 503, 504)
+"""Statuses by which a proxy in between, or a server that starts or stops, asks for the same."""
+
+_BROKEN: Final = 500
+"""The status of an unexpected error; what was asked may have been done all the same."""
+
 _BAD_KEYS: Final = frozenset(
     {
         "IncompleteSignatureException",
@@ -50,6 +56,10 @@ _BAD_KEYS: Final = frozenset(
     }
 )
 """Answers to a request whose key or signature isn't right."""
+
+_TRIES_AFTER_BREAKAGE: Final = 4
+"""How often what ended in an unexpected error is tried again: it may pass, but rarely by waiting.
+(botocore's own number.)"""
 
 _FIRST_PAUSE = 0.1  # seconds; doubled each time up to the longest
 _LONGEST_PAUSE = 5.0
@@ -80,14 +90,20 @@ class _Attempts:
     patience: float
     deadline: float = field(init=False)
     pause: float = _FIRST_PAUSE
+    broken: int = 0
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.patience
 
-    def next_pause(self) -> float | None:
-        """Seconds until the next try, or None when the patience has ended."""
+    def next_pause(self, *, broken: bool) -> float | None:
+        """Seconds until the next try, or None when the patience has ended.
+
+        Args:
+            broken: Whether this try has ended in an unexpected error.
+        """
         left = self.deadline - time.monotonic()
-        if left <= 0:
+        self.broken += broken
+        if left <= 0 or self.broken > _TRIES_AFTER_BREAKAGE:
             return None
         # "Full jitter": calls that failed together should not come back together.
         pause = random.uniform(self.pause / 2, self.pause)  # noqa: S311 - no secret is made of it
@@ -202,12 +218,15 @@ class Api:
     ) -> dict[str, Any]:
         told = False
         while True:
+            broken = False
             try:
                 return attempt()
             except ClientError as error:
                 failure = self._refused(error)
                 reason = failure.code
-                if failure.code not in busy and not _is_passing(error):
+                status = _status(error)
+                broken = status == _BROKEN
+                if not broken and failure.code not in busy and status not in _PASSING:
                     raise failure from None
             except (HTTPClientError, NoConnectionError) as error:
                 if distrust := _find_distrust(error):
@@ -216,12 +235,14 @@ class Api:
                 failure = self._unreachable(reason, attempts)
             except BotoCoreError as error:
                 raise ApiError(f"{operation} can't be asked: {error}", "Client") from None
-            pause = attempts.next_pause()
+            pause = attempts.next_pause(broken=broken)
             if pause is None:
                 raise failure from None
             if not told:
                 told = True
-                tell(f"asking {self.endpoint} again for up to {attempts.patience:.0f} s: {reason}")
+                bound = f" for up to {attempts.patience:.0f} s"
+                bound = f", up to {_TRIES_AFTER_BREAKAGE} times" if broken else bound
+                tell(f"asking {self.endpoint} again{bound}: {reason}")
             if self._cancelled.wait(pause):
                 raise ApiError(f"cancelled while waiting: {failure}", "Cancelled") from None
 
@@ -288,10 +309,10 @@ class Api:
         return ApiError(text, "Unreachable")
 
 
-def _is_passing(error: ClientError) -> bool:
-    """Whether a proxy in between, or a server that starts or stops, says so: likely to pass."""
+def _status(error: ClientError) -> int:
+    """The HTTP status of an error, or 0."""
     response = cast("dict[str, Any]", error.response)
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (502, 503, 504)
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _is_loopback(endpoint: str) -> bool:

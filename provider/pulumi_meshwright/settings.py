@@ -96,7 +96,7 @@ SETTINGS: Final = (
         "token",
         "string",
         "The session token of an access key that was lent.",
-        ("AWS_SESSION_TOKEN",),
+        ("MESHWRIGHT_SESSION_TOKEN", "AWS_SESSION_TOKEN"),
         secret=True,
     ),
     Setting(
@@ -200,11 +200,13 @@ def parse_settings(values: Mapping[str, PropertyValue], environment: Mapping[str
         ValueError: One of them is wrong; the text says which, and where it may be set.
     """
     found: dict[str, Any] = {}
+    configured = {name for name, value in values.items() if plain(value) not in (None, "")}
+    # A configuration that names a profile means its key, whatever key the environment has.
+    keyed = "profile" not in configured or bool(configured & {"accessKey", "secretKey"})
     for setting in SETTINGS:
         given = plain(values[setting.name]) if setting.name in values else None
         if given in (None, "", UNKNOWN):
-            # AWS's own variables for keys are left to the AWS SDK, which takes them together.
-            names = (name for name in setting.variables if not setting.secret or "MESH" in name)
+            names = _find_variables(setting, keyed=keyed)
             given = next((environment[name] for name in names if environment.get(name)), None)
         if given is None:
             continue
@@ -217,6 +219,14 @@ def parse_settings(values: Mapping[str, PropertyValue], environment: Mapping[str
         names = "meshwright:accessKey and meshwright:secretKey"
         raise ValueError(f"{names} belong together: set both of them, or neither")
     return Settings(**{re.sub("(?=[A-Z])", "_", name).lower(): found[name] for name in found})
+
+
+def _find_variables(setting: Setting, *, keyed: bool) -> tuple[str, ...]:
+    """The variables to look at for a setting; for those of a key only if one may be there."""
+    if not setting.secret:
+        return setting.variables
+    # AWS's own variables for keys are left to the AWS SDK, which takes them together.
+    return tuple(name for name in setting.variables if keyed and name.startswith("MESHWRIGHT_"))
 
 
 def _find_wrong(setting: Setting, given: Plain) -> list[Failure]:

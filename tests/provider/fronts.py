@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final, Literal, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 _TIMEOUT: Final = 60.0
 _OWN_HEADERS: Final = frozenset({"connection", "content-length", "date", "server"})
@@ -27,8 +27,10 @@ class Refusal(NamedTuple):
         return json.dumps({"__type": self.code, "message": "for the test's sake"}).encode()
 
 
-Fault = Refusal | Literal["lose the answer"]
-"""What can be done to a request; losing the answer carries it out all the same."""
+Fault = Refusal | Literal["lose the answer", "answer 500 nevertheless"]
+"""What can be done to a request; all but a refusal carry it out."""
+
+_BROKEN: Final = Refusal(500, "InternalServerErrorException")
 
 
 @dataclass
@@ -66,23 +68,15 @@ def fronting(url: str, meddle: Callable[[str, str], Fault | None]) -> Iterator[F
                 front.seen.append((self.command, self.path))
                 fault = front.meddle(self.command, self.path)
             if isinstance(fault, Refusal):
-                self._answer(fault.status, {"content-type": "application/json"}, fault.body())
+                self._refuse(fault)
                 return
-            connection = HTTPConnection(behind.hostname or "", behind.port, timeout=_TIMEOUT)
-            try:
-                connection.request(self.command, self.path, body, dict(self.headers))
-                answer = connection.getresponse()
-                content = answer.read()
-            except (OSError, HTTPException):
+            answer = _pass_on(behind, self, body)
+            if answer is None or fault == "lose the answer":
                 self.close_connection = True  # as if nobody were there
-                return
-            finally:
-                connection.close()
-            if fault == "lose the answer":
-                self.close_connection = True
-                return
-            kept = {k: v for k, v in answer.getheaders() if k.lower() not in _OWN_HEADERS}
-            self._answer(answer.status, kept, content)
+            elif fault == "answer 500 nevertheless":
+                self._refuse(_BROKEN)
+            else:
+                self._answer(*answer)
 
         def do_GET(self) -> None:
             self._handle()
@@ -92,6 +86,10 @@ def fronting(url: str, meddle: Callable[[str, str], Fault | None]) -> Iterator[F
 
         def do_DELETE(self) -> None:
             self._handle()
+
+        def _refuse(self, refusal: Refusal) -> None:
+            headers = {"content-type": "application/json"}
+            self._answer(refusal.status, headers, refusal.body())
 
         def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
             self.send_response(status)
@@ -111,3 +109,20 @@ def fronting(url: str, meddle: Callable[[str, str], Fault | None]) -> Iterator[F
         finally:
             server.shutdown()
             thread.join()
+
+
+def _pass_on(
+    behind: SplitResult, request: BaseHTTPRequestHandler, body: bytes
+) -> tuple[int, dict[str, str], bytes] | None:
+    """The status, headers and body of what the control plane answers; None where it doesn't."""
+    connection = HTTPConnection(behind.hostname or "", behind.port, timeout=_TIMEOUT)
+    try:
+        connection.request(request.command, request.path, body, dict(request.headers))
+        answer = connection.getresponse()
+        content = answer.read()
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+    headers = {k: v for k, v in answer.getheaders() if k.lower() not in _OWN_HEADERS}
+    return answer.status, headers, content

@@ -70,6 +70,8 @@ def describe(api: Api, on_wait: Callable[[str], None] | None = None) -> Any:
         pytest.param((429, error("TooManyRequestsException")), id="throttled"),
         pytest.param((503, error("ServiceUnavailableException")), id="unavailable"),
         pytest.param((502, "<html>bad gateway</html>"), id="a proxy in between"),
+        pytest.param((500, error("InternalServerErrorException")), id="an unexpected error"),
+        pytest.param((500, "<html>it broke</html>"), id="an unexpected error in between"),
     ],
 )
 def test_a_busy_control_plane_is_asked_again(busy: tuple[int, str]) -> None:
@@ -95,6 +97,20 @@ def test_patience_ends() -> None:
         pytest.raises(ApiError, match="answered TooManyRequestsException"),
     ):
         describe(Api(Settings(endpoint=url), patience=0.3))
+
+
+def test_an_unexpected_error_that_stays_is_told_after_a_few_tries() -> None:
+    broken = (500, error("InternalServerErrorException", "reported under request_id 7"))
+    told: list[str] = []
+
+    with (
+        answering(broken) as (url, seen),
+        pytest.raises(ApiError, match="reported under request_id 7"),
+    ):
+        describe(Api(Settings(endpoint=url), patience=600), on_wait=told.append)
+
+    assert len(seen) == 5
+    assert told == [f"asking {url} again, up to 4 times: InternalServerErrorException"]
 
 
 def test_a_server_that_is_no_control_plane_is_told_as_that() -> None:

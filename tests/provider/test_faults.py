@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pytest_meshwright.pulumi_stack import PulumiStack
 
 
+REFUSAL = Refusal(400, "BadRequestException")
+"""What is not asked again."""
+
+
 def is_write(method: str, path: str) -> bool:
     """Whether a request makes or changes a resource."""
     return method == "PUT" and path.startswith("/v20190125/meshes")
@@ -28,7 +32,9 @@ def is_write(method: str, path: str) -> bool:
     [
         Refusal(429, "TooManyRequestsException"),
         Refusal(503, "ServiceUnavailableException"),
+        Refusal(500, "InternalServerErrorException"),
         "lose the answer",
+        "answer 500 nevertheless",
     ],
     ids=str,
 )
@@ -52,7 +58,7 @@ def test_what_did_not_get_through_is_asked_again_and_done_once(
         updated = stack.up()
 
     assert (changes(result), changes(updated)) == ({"create": 6}, {"update": 1})
-    assert f"asking {front.url} again for up to 60 s" in result.stdout
+    assert f"asking {front.url} again" in result.stdout
     assert colors.live_route(meshwright_control_plane)["metadata"]["version"] == 2
 
 
@@ -87,7 +93,7 @@ def test_the_next_update_goes_on_where_a_failed_one_has_stopped(
 ) -> None:
     def refuse_routes(method: str, path: str) -> Fault | None:
         refused = method == "PUT" and path.endswith("/routes")
-        return Refusal(500, "InternalServerErrorException") if refused else None
+        return REFUSAL if refused else None
 
     with fronting(meshwright_control_plane.url, refuse_routes) as front:
         stack.set_config("meshwright:endpoint", front.url)
@@ -110,7 +116,7 @@ def test_a_failed_change_is_tried_again_by_the_next_update(
     stack.up()
 
     def refuse_changes(method: str, path: str) -> Fault | None:
-        return Refusal(500, "InternalServerErrorException") if is_write(method, path) else None
+        return REFUSAL if is_write(method, path) else None
 
     colors.weight = 50
     with fronting(meshwright_control_plane.url, refuse_changes) as front:

@@ -50,6 +50,10 @@ def test_a_setting_is_taken_from_each_of_its_variables(
     assert found == [value] * len(found)
 
 
+def test_every_setting_that_is_no_secret_is_tried_out_here() -> None:
+    assert {name for name, *_ in CASES} == {each.name for each in SETTINGS if not each.secret}
+
+
 def test_every_setting_has_a_variable_and_a_description() -> None:
     assert [each.name for each in SETTINGS if not (each.variables and each.text)] == []
 
@@ -94,12 +98,22 @@ def test_keys_are_taken_from_meshwright_s_own_variables() -> None:
     environment = {
         "MESHWRIGHT_ACCESS_KEY_ID": "AKIA",
         "MESHWRIGHT_SECRET_ACCESS_KEY": "s3cret",
+        "MESHWRIGHT_SESSION_TOKEN": "lent",
         "AWS_ACCESS_KEY_ID": "another",
+        "AWS_SESSION_TOKEN": "to another",
     }
 
     settings = parse_settings({}, environment)
 
-    assert (settings.access_key, settings.secret_key) == ("AKIA", "s3cret")
+    assert (settings.access_key, settings.secret_key, settings.token) == ("AKIA", "s3cret", "lent")
+
+
+def test_a_profile_of_the_configuration_goes_before_keys_of_the_environment() -> None:
+    environment = {"MESHWRIGHT_ACCESS_KEY_ID": "AKIA", "MESHWRIGHT_SECRET_ACCESS_KEY": "s3cret"}
+
+    settings = parse_settings({"profile": wrap("ops")}, environment)
+
+    assert (settings.profile, settings.access_key, settings.secret_key) == ("ops", None, None)
 
 
 def test_half_a_key_is_refused() -> None:

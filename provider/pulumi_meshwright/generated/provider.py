@@ -33,8 +33,8 @@ class ProviderArgs:
     from the environment, else the profile's.
     """
     token: Optional[pulumi.Input[str]] = pulumi.property("token", default=None)
-    """The session token of an access key that was lent. Else `AWS_SESSION_TOKEN` from the
-    environment.
+    """The session token of an access key that was lent. Else `MESHWRIGHT_SESSION_TOKEN` or
+    `AWS_SESSION_TOKEN` from the environment.
     """
     profile: Optional[pulumi.Input[str]] = pulumi.property("profile", default=None)
     """The profile of AWS's shared configuration files with the access key. Else
@@ -145,8 +145,8 @@ class Provider(pulumi.ProviderResource):
                 environment, else the profile's.
             secret_key: The secret of the access key. Else `MESHWRIGHT_SECRET_ACCESS_KEY` or
                 `AWS_SECRET_ACCESS_KEY` from the environment, else the profile's.
-            token: The session token of an access key that was lent. Else `AWS_SESSION_TOKEN`
-                from the environment.
+            token: The session token of an access key that was lent. Else
+                `MESHWRIGHT_SESSION_TOKEN` or `AWS_SESSION_TOKEN` from the environment.
             profile: The profile of AWS's shared configuration files with the access key. Else
                 `MESHWRIGHT_PROFILE` or `AWS_PROFILE` from the environment, else `default`.
             custom_ca_bundle: A file of the authorities, in PEM, by which the control plane's
@@ -211,8 +211,8 @@ class Provider(pulumi.ProviderResource):
     @property
     @pulumi.getter(name="token")
     def token(self) -> pulumi.Output[Optional[str]]:
-        """The session token of an access key that was lent. Else `AWS_SESSION_TOKEN` from the
-        environment.
+        """The session token of an access key that was lent. Else `MESHWRIGHT_SESSION_TOKEN` or
+        `AWS_SESSION_TOKEN` from the environment.
         """
         return pulumi.get(self, "token")
 
