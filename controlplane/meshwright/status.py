@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,10 +17,11 @@ from meshwright.graph.findings import Finding, problems_of
 from meshwright.graph.references import certificates_of
 from meshwright.meshes import Meshes
 from meshwright.model.resources import MeshKey, Resource
-from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy
+from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy, ReplicaRefusal
 from meshwright.store import StoreError
 from meshwright.turns import work_in_turns
 from meshwright.xds.distribution import Connection, Distribution
+from meshwright.xds.refusals import host_of
 
 _PATIENCE_SECONDS: Final = 5.0
 _THREADS: Final = 8
@@ -76,7 +77,7 @@ class Statuses:
         Raises:
             StoreError: The store can't be read, and nothing is known here.
         """
-        others = Elsewhere([], [])
+        others = Elsewhere([], [], [])
         failure: StoreError | None = None
         try:
             others = await self._ask(partial(self._read, mesh))
@@ -90,6 +91,8 @@ class Statuses:
             return None
         own = await work_in_turns(self._describe, self._distribution.connections(mesh))
         proxies = sorted([*own, *others.proxies], key=lambda each: each.status.resource)
+        refused = self._distribution.refusals(mesh)
+        refusals = [*(ReplicaRefusal(self._replica, each) for each in refused), *others.refusals]
         findings = dict.fromkeys((*await self.find_problems(graph), *others.findings))
         revision, age = graph.head.revision, self._distribution.age(mesh)
         return {
@@ -102,10 +105,7 @@ class Statuses:
             "proxies": await work_in_turns(
                 lambda proxy: _render_proxy(proxy, revision, age), proxies
             ),
-            "refusals": [
-                refusal | {each: _render_time(refusal[each]) for each in ("first_at", "at")}
-                for refusal in self._distribution.refusals(mesh)
-            ],
+            "refusals": [_render_refusal(each) for each in _find_standing(refusals, proxies)],
         }
 
     def _describe(self, connection: Connection) -> ReplicaProxy:
@@ -178,6 +178,36 @@ def _render_proxy(proxy: ReplicaProxy, revision: int, age: float) -> dict[str, A
         "lag_seconds": round(lag, 3),
         "rejection": rejection and rejection | {"at": _render_time(rejection["at"])},
     }
+
+
+def _find_standing(
+    refusals: Sequence[ReplicaRefusal], proxies: Iterable[ReplicaProxy]
+) -> list[ReplicaRefusal]:
+    """The refusals of those whom no replica has let in since, the latest first."""
+    if not refusals:
+        return []
+    let_in: dict[tuple[str, str], float] = {}
+    for _, status in proxies:
+        who = _path_in_mesh(status.resource), host_of(status.peer)
+        let_in[who] = max(status.connected_at, let_in.get(who, 0.0))
+    standing = [
+        each
+        for each in refusals
+        if each.refusal.at
+        > let_in.get((_path_in_mesh(each.refusal.resource), host_of(each.refusal.peer)), 0.0)
+    ]
+    return sorted(standing, key=lambda each: each.refusal.at, reverse=True)
+
+
+def _path_in_mesh(resource: str) -> str:
+    """What an ARN, or the end of one, has after the mesh: `virtualNode/front`."""
+    return resource.split("/", 2)[-1]
+
+
+def _render_refusal(refused: ReplicaRefusal) -> dict[str, Any]:
+    refusal = refused.refusal
+    times = {"first_at": _render_time(refusal.first_at), "at": _render_time(refusal.at)}
+    return {**asdict(refusal), **times, "replica": refused.replica}
 
 
 def _render_time(seconds: float | None) -> str | None:

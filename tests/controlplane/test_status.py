@@ -12,12 +12,13 @@ import pytest
 
 from meshwright.graph.findings import Finding
 from meshwright.meshes import Meshes
-from meshwright.model.resources import Kind, MeshKey
+from meshwright.model.resources import Kind, MeshKey, ResourceKey
 from meshwright.operator.waiting import find_missing
-from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy
+from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy, ReplicaRefusal
 from meshwright.status import Statuses
 from meshwright.store import StoreError
 from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.refusals import Refusal
 from tests.controlplane.loop_turns import count_turns
 from tests.controlplane.meshes import DEMO, build_resource, commit, demo_resources, node_spec
 from tests.controlplane.xds.distributing import Client, build_distribution
@@ -35,11 +36,13 @@ class Others:
         self,
         *proxies: ProxyStatus,
         findings: Sequence[Finding] = (),
+        refusals: Sequence[Refusal] = (),
         failure: StoreError | None = None,
         patience: threading.Event | None = None,
     ) -> None:
         self._patience = patience
         self._findings = [*findings]
+        self._refusals = [ReplicaRefusal("other", each) for each in refusals]
         self._proxies = [ReplicaProxy("other", each) for each in proxies]
         self._failure = failure
 
@@ -50,7 +53,7 @@ class Others:
             self._patience.wait()
         if self._failure is not None:
             raise self._failure
-        return Elsewhere(self._proxies, self._findings)
+        return Elsewhere(self._proxies, self._findings, self._refusals)
 
 
 def run(test: Coroutine[Any, Any, Any]) -> Any:
@@ -78,6 +81,47 @@ def test_what_several_replicas_find_wrong_stands_there_once(meshes: Meshes):
     status = run(render(meshes, Others(ELSEWHERE, findings=[finding, finding])))
 
     assert status["findings"] == [asdict(finding)]
+
+
+def refused(name: str, peer: str, at: float) -> Refusal:
+    """A proxy that was refused once."""
+    return Refusal(f"mesh/demo/virtualNode/{name}", name, peer, "no token", 1, at, at)
+
+
+def test_refusals_of_all_replicas_stand_together_the_latest_first(meshes: Meshes):
+    async def test() -> Any:
+        distribution = build_distribution(meshes)
+        distribution.refuse(ResourceKey(DEMO, Kind.VIRTUAL_NODE, "front"), "f", "h:1", "no token")
+        elsewhere = Others(refusals=[refused("blue", "i:1", 5.0), refused("green", "i:1", 7.0)])
+        statuses = Statuses(meshes, distribution, cast("OtherReplicas", elsewhere), "own")
+        return await statuses.render(DEMO)
+
+    shown = [(each["resource"], each["replica"]) for each in run(test())["refusals"]]
+    assert shown == [
+        ("mesh/demo/virtualNode/front", "own"),
+        ("mesh/demo/virtualNode/green", "other"),
+        ("mesh/demo/virtualNode/blue", "other"),
+    ]
+
+
+def test_who_was_let_in_by_any_replica_since_is_not_called_refused(meshes: Meshes):
+    host = ELSEWHERE.peer.rpartition(":")[0]
+    before, after = ELSEWHERE.connected_at - 0.5, ELSEWHERE.connected_at + 0.5
+    elsewhere = Others(
+        ELSEWHERE,
+        refusals=[
+            refused("blue", f"{host}:2", before),
+            refused("blue", "ipv4:10.0.0.8:2", before),
+            refused("green", f"{host}:2", before),
+            refused("blue", f"{host}:3", after),
+        ],
+    )
+    status = run(render(meshes, elsewhere))
+
+    shown = {(each["node_id"], each["peer"]) for each in status["refusals"]}
+    assert shown == {
+        *(("blue", "ipv4:10.0.0.8:2"), ("green", f"{host}:2"), ("blue", f"{host}:3")),
+    }
 
 
 def test_without_the_store_it_is_what_is_known_here_and_says_so(meshes: Meshes):

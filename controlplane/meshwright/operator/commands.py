@@ -144,7 +144,8 @@ def _render_status(status: dict[str, Any]) -> Iterable[str]:
         if proxy["rejection"]:
             yield f"  rejected {describe_rejection(proxy['rejection'])}"
     for refusal in status["refusals"]:
-        yield f"proxy {proxy_name(refusal)}  {refusal['peer']}  refused: {refusal['reason']}"
+        who = f"proxy {proxy_name(refusal)}  {refusal['peer']}  at {refusal['replica']}"
+        yield f"{who}  refused: {refusal['reason']}"
 
 
 @mesh_app.command("export")
@@ -317,8 +318,7 @@ def status_command(
 ) -> None:
     """Show every connected proxy: its Envoy, the revision it has, its lag, its last rejection.
 
-    A proxy that was not let in, or sent away, by the control plane that is asked within the last
-    minutes is shown with the reason.
+    A proxy that was not let in, or sent away, within the last minutes is shown with the reason.
 
     Proxies of all control planes on one store are shown, whichever of them is asked; REPLICA says
     which one a proxy is connected to. LAG says for how many seconds a proxy has lacked something
@@ -347,7 +347,7 @@ def _proxy_rows(statuses: list[dict[str, Any]]) -> list[Row]:
     for status in statuses:
         mesh = status["mesh"]
         rows += (proxy_row(mesh, proxy) for proxy in status["proxies"])
-        rows += (refusal_row(mesh, status["replica"], refusal) for refusal in status["refusals"])
+        rows += (refusal_row(mesh, refusal) for refusal in status["refusals"])
     return rows
 
 

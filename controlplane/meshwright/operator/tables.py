@@ -88,10 +88,10 @@ def proxy_row(mesh: str, proxy: Mapping[str, Any]) -> Row:
     ]
 
 
-def refusal_row(mesh: str, replica: str, refusal: Mapping[str, Any]) -> Row:
-    """A proxy that a replica refused as `status` shows it, in the order of `PROXY_COLUMNS`."""
+def refusal_row(mesh: str, refusal: Mapping[str, Any]) -> Row:
+    """A proxy that was refused as `status` shows it, in the order of `PROXY_COLUMNS`."""
     seen = f"refused {refusal['at'][:19]}"
-    who = (mesh, proxy_name(refusal), refusal["peer"], "-", replica)
+    who = (mesh, proxy_name(refusal), refusal["peer"], "-", refusal["replica"])
     return [*who, seen, "-", "-", refusal["reason"]]
 
 

@@ -6,6 +6,7 @@
                                            [OWNER, MESH, REVISION, EDITION, PROXIES], ...]}
     proxies/OWNER/MESH    INSTANCE/PART      [a row for each proxy: see `render_rows`, ...]
     proxies/OWNER/MESH    INSTANCE/findings  [[RESOURCE, CODE, FIELD, MESSAGE, REMEDY], ...]
+    proxies/OWNER/MESH    INSTANCE/refusals  [[RESOURCE, NODE_ID, PEER, REASON, COUNT, ...], ...]
 
 An instance is a replica from its start to its end, so that no two ever write to the same entry,
 whatever they are called. A heartbeat says which revision an instance has offered to a mesh's
@@ -18,13 +19,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from meshwright.graph.findings import Finding
 from meshwright.model.resources import MeshKey
 from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.refusals import Refusal
 
 REPLICAS: Final = "replicas"
 """The collection of heartbeats."""
@@ -42,13 +44,17 @@ Row: TypeAlias = list[Any]
 """A proxy as it is written."""
 
 _FINDINGS: Final = "findings"
+_REFUSALS: Final = "refusals"
 _MAX_FINDINGS: Final = 100
 _MESHES_IN_BEAT: Final = 300
 _MAX_DETAIL: Final = 2_000
 _MAX_VERSION: Final = 100
 _MAX_NAMES: Final = 1_000
-"""How many characters others are told of a rejection's text, an Envoy's version, and the names of
-rejected resources; the log has all of it, and so has the status through the proxy's own replica."""
+_MAX_NODE_ID: Final = 600
+_MAX_REASON: Final = 1_000
+"""How many characters others are told of a rejection's text, an Envoy's version, the names of
+rejected resources, and a refused proxy's id and the reason; the log has all of it, and so has the
+status through the proxy's own replica."""
 
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -110,8 +116,18 @@ def findings_name(instance: str) -> str:
 
 
 def is_findings(name: str) -> bool:
-    """Whether an entry is no part with rows."""
+    """Whether an entry holds findings, and no rows."""
     return name.endswith(f"/{_FINDINGS}")
+
+
+def refusals_name(instance: str) -> str:
+    """The name of those whom an instance has refused."""
+    return f"{instance}/{_REFUSALS}"
+
+
+def is_refusals(name: str) -> bool:
+    """Whether an entry holds refusals, and no rows."""
+    return name.endswith(f"/{_REFUSALS}")
 
 
 def render_heartbeat(instance: str, heartbeat: Heartbeat) -> dict[str, str]:
@@ -208,6 +224,23 @@ def render_findings(findings: Iterable[Finding]) -> str:
 def parse_findings(text: str) -> list[Finding]:
     """The findings of an instance."""
     return [Finding(*each) for each in json.loads(text)]
+
+
+def render_refusals(refusals: Iterable[Refusal]) -> str:
+    """Proxies that were refused."""
+    return _to_json(
+        [
+            astuple(
+                replace(each, node_id=each.node_id[:_MAX_NODE_ID], reason=each.reason[:_MAX_REASON])
+            )
+            for each in refusals
+        ]
+    )
+
+
+def parse_refusals(text: str) -> list[Refusal]:
+    """The refusals of an instance."""
+    return [Refusal(*each) for each in json.loads(text)]
 
 
 def _shorten(rejection: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -3,7 +3,7 @@
 proxies come, acknowledge, refuse, leave --> parts to be written anew --(shortly after, and at most
 twice a second)--> rows, then a heartbeat; without news, a heartbeat every few seconds
 
-A replica without proxies writes nothing.
+A replica without proxies writes nothing, unless it has refused some.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ from meshwright.presence.entries import (
     parse_heartbeats,
     part_name,
     proxies_collection,
+    refusals_name,
     render_findings,
     render_heartbeat,
+    render_refusals,
     render_rows,
 )
 from meshwright.store import Store, StoreError
 from meshwright.xds.distribution import Connection, Distribution
 from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.refusals import Refusal
 
 _GATHER_SECONDS: Final = 0.1
 """How long news waits for more: of those a change is pushed to, most have acknowledged it then."""
@@ -73,7 +76,10 @@ class _Parts:
     touched: set[Connection] = field(default_factory=set[Connection])
     current: set[Connection] = field(default_factory=set[Connection])  # as is written
     edition: int = 0  # until it is written
-    findings: Sequence[Finding] | None = ()  # None: it is not known which are written
+    # None: it is not known which are written
+    findings: Sequence[Finding] | None = ()
+    refusals: Sequence[Refusal] | None = ()
+    refusals_written_at: float = 0.0
 
     def add(self, connection: Connection) -> None:
         number = min(self.roomy, default=len(self.parts))
@@ -120,10 +126,13 @@ class _News:
     Attributes:
         parts: Parts with rows by name; one without rows is to be removed.
         findings: All that is found wrong; None where that is the same as before.
+        refusals: All who were refused of late; None where that is the same as before, or was
+            written only just now.
     """
 
     parts: Mapping[str, Sequence[ProxyStatus]]
     findings: Sequence[Finding] | None
+    refusals: Sequence[Refusal] | None
 
     def render(self, instance: str, now: float) -> dict[str, str | None]:
         contents = {
@@ -132,6 +141,9 @@ class _News:
         if self.findings is not None:
             name = findings_name(instance)
             contents[name] = render_findings(self.findings) if self.findings else None
+        if self.refusals is not None:
+            name = refusals_name(instance)
+            contents[name] = render_refusals(self.refusals) if self.refusals else None
         return contents
 
 
@@ -198,6 +210,12 @@ class Publisher:
         self._meshes[connection.proxy.key.mesh].remove(connection)
         self._news.set()
 
+    def refused(self, mesh: MeshKey) -> None:
+        """A proxy of a mesh was refused; further ones are told of with a heartbeat."""
+        parts = self._meshes.setdefault(mesh, _Parts())
+        if not parts.refusals:
+            self._news.set()
+
     def advanced(self, mesh: MeshKey) -> None:
         """A mesh has another revision."""
         if mesh in self._meshes:
@@ -240,7 +258,7 @@ class Publisher:
         standings = {
             mesh: Standing(self._distribution.revision(mesh), parts.edition, len(parts.part_of))
             for mesh, parts in self._meshes.items()
-            if parts.part_of
+            if parts.part_of or parts.refusals
         }
         try:
             await asyncio.to_thread(self._write, news, standings)
@@ -254,21 +272,23 @@ class Publisher:
         else:
             self._is_cut_off = False
             for mesh in [mesh for mesh, parts in self._meshes.items() if not parts.part_of]:
-                if not self._meshes[mesh].stale:
+                parts = self._meshes[mesh]
+                if not (parts.stale or parts.refusals or self._distribution.refusals(mesh)):
                     del self._meshes[mesh]
 
     def _forget_written(self) -> None:
         """Have everything written anew, since it is not known what is there."""
         for parts in self._meshes.values():
             parts.stale.update(parts.parts)
-            parts.findings = None
+            parts.findings = parts.refusals = None
 
     def _take_news(self, mesh: MeshKey, parts: _Parts) -> _News:
         """What has to be written of a mesh; it counts as written."""
         findings = self._distribution.find_unmet_needs(mesh) if parts.part_of else []
         is_same = parts.findings is not None and [*parts.findings] == findings
         stale = parts.take_stale(self._distribution.is_current)
-        if stale or not is_same:
+        refusals = self._take_refusals(mesh, parts)
+        if stale or not is_same or refusals is not None:
             parts.edition = next(self._editions)
         parts.findings = findings
         describe = self._distribution.describe
@@ -278,7 +298,22 @@ class Publisher:
                 for number in sorted(stale)
             },
             None if is_same else findings,
+            refusals,
         )
+
+    def _take_refusals(self, mesh: MeshKey, parts: _Parts) -> Sequence[Refusal] | None:
+        """The refusals of a mesh where they have to be written; they count as written.
+
+        Whoever is refused knocks again and again, which need not be told each time.
+        """
+        is_over = self._closing.is_set()
+        refusals = [] if is_over else self._distribution.refusals(mesh)
+        now = self._store.now()
+        is_due = is_over or now - parts.refusals_written_at > BEAT_SECONDS - _PACE_SECONDS
+        if parts.refusals is not None and ([*parts.refusals] == refusals or not is_due):
+            return None
+        parts.refusals, parts.refusals_written_at = refusals, now
+        return refusals
 
     def _write(self, news: Mapping[MeshKey, _News], standings: Mapping[MeshKey, Standing]) -> None:
         """Write rows and then a heartbeat; or, without proxies, remove them. In a thread."""

@@ -17,13 +17,16 @@ from meshwright.presence.entries import (
     describe,
     instance_of,
     is_findings,
+    is_refusals,
     parse_findings,
     parse_heartbeats,
+    parse_refusals,
     parse_rows,
     proxies_collection,
 )
 from meshwright.store import Store
 from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.refusals import Refusal
 
 
 class ReplicaProxy(NamedTuple):
@@ -38,16 +41,30 @@ class ReplicaProxy(NamedTuple):
     status: ProxyStatus
 
 
+class ReplicaRefusal(NamedTuple):
+    """A proxy that another replica refused.
+
+    Attributes:
+        replica: That replica's name.
+        refusal: What it says of that; moments are by its clock.
+    """
+
+    replica: str
+    refusal: Refusal
+
+
 class Elsewhere(NamedTuple):
     """What the other replicas say of a mesh.
 
     Attributes:
         proxies: The proxies that are connected to them, by their resources.
         findings: What those need from outside the mesh and can't get.
+        refusals: The proxies that they refused of late.
     """
 
     proxies: list[ReplicaProxy]
     findings: list[Finding]
+    refusals: list[ReplicaRefusal]
 
 
 @dataclass(slots=True)
@@ -57,6 +74,7 @@ class _Known:
     edition: int
     rows: list[Row] = field(default_factory=list[Row])
     findings: list[Finding] = field(default_factory=list[Finding])
+    refusals: list[Refusal] = field(default_factory=list[Refusal])
 
 
 class OtherReplicas:
@@ -98,6 +116,11 @@ class OtherReplicas:
         return Elsewhere(
             sorted(proxies, key=lambda each: (each.status.resource, each.replica)),
             [finding for instance in standings for finding in known[instance].findings],
+            [
+                ReplicaRefusal(heartbeats[instance].replica, refusal)
+                for instance in standings
+                for refusal in known[instance].refusals
+            ],
         )
 
     def count(self) -> Counter[MeshKey]:
@@ -116,6 +139,8 @@ class OtherReplicas:
                 continue
             if is_findings(name):
                 of_instance.findings = parse_findings(text)
+            elif is_refusals(name):
+                of_instance.refusals = parse_refusals(text)
             else:
                 of_instance.rows += parse_rows(text)
         return known

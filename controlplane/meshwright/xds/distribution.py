@@ -25,7 +25,7 @@ from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.proxy_status import Observer, ProxyStatus
 from meshwright.xds.records import ProxyRecord, ProxyRecords
-from meshwright.xds.refusals import Refusals
+from meshwright.xds.refusals import Refusal, Refusals
 from meshwright.xds.resources import Snapshot
 from meshwright.xds.snapshots import Snapshots
 from meshwright.xds.stream import Dialect, ProxyStream, Rejection
@@ -314,6 +314,8 @@ class Distribution:
         """Take note that a proxy was not let in, or sent away, for the status of its mesh."""
         if self._graph(key.mesh).mesh is not None:  # proxies may ask for whatever they like
             self._refusals.note(key, node_id, peer, reason)
+            for observer in self._observers:
+                observer.refused(key.mesh)
 
     def disconnect(self, connection: Connection) -> None:
         """Forget a stream; what its proxy acknowledged and refused is kept for its next one."""
@@ -450,8 +452,8 @@ class Distribution:
             for connection in connections
         ]
 
-    def refusals(self, mesh: MeshKey) -> list[dict[str, Any]]:
-        """The latest proxies of a mesh that were refused; times in epoch seconds."""
+    def refusals(self, mesh: MeshKey) -> list[Refusal]:
+        """The proxies of a mesh that were refused of late, the latest first."""
         return self._refusals.latest(mesh)
 
     def is_current(self, connection: Connection) -> bool:

@@ -56,6 +56,10 @@ class Observer(Protocol):
         """It has disconnected."""
         ...
 
+    def refused(self, mesh: MeshKey) -> None:
+        """A proxy of a mesh was not let in, or sent away."""
+        ...
+
     def advanced(self, mesh: MeshKey) -> None:
         """A mesh's later revision has been offered to all whom it concerns."""
         ...

@@ -16,13 +16,16 @@ from meshwright.presence.entries import (
     Heartbeat,
     Standing,
     proxies_collection,
+    refusals_name,
     render_heartbeat,
+    render_refusals,
     render_rows,
 )
 from meshwright.presence.reading import OtherReplicas
 from meshwright.status import Statuses
 from meshwright.store.dynamodb import DynamoDbStore
 from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.refusals import KEPT, Refusal
 from tests.controlplane.meshes import DEMO, commit, demo_resources
 from tests.controlplane.xds.distributing import build_distribution
 
@@ -35,6 +38,13 @@ PROXY = ProxyStatus(
 )
 BEAT = Heartbeat(
     "ip-10-0-113-27:4580", "ip-10-0-113-27 0.0.0.0:4580", 1e9, {DEMO: Standing(7, 3, 12)}
+)
+
+REFUSAL = Refusal(
+    *("mesh/shop-production/virtualNode/checkout-api", PROXY.node_id, PROXY.peer),
+    f"node id '{PROXY.node_id}': a token is needed: send it as the stream's metadata "
+    "authorization: Bearer TOKEN (meshwright token issue makes one)",
+    *(12_345, 1_700_000_000.123456, 1_700_000_000.123456),
 )
 
 
@@ -83,6 +93,13 @@ def test_sixteen_proxies_are_four_write_units(store: DynamoDbStore, meter: Meter
     store.write_entries(proxies_collection(DEMO), {"0123456789abcdef/0": part})
 
     assert meter.read() == 4
+
+
+def test_two_refusals_are_a_write_unit(store: DynamoDbStore, meter: Meter):
+    refusals = render_refusals([REFUSAL] * KEPT)
+    store.write_entries(proxies_collection(DEMO), {refusals_name("0123456789abcdef"): refusals})
+
+    assert meter.read() <= KEPT / 2
 
 
 def test_a_look_is_two_read_units_and_one_for_sixteen_proxies_that_are_new(

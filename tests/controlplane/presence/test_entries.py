@@ -11,11 +11,14 @@ from meshwright.presence.entries import (
     Standing,
     describe,
     parse_heartbeats,
+    parse_refusals,
     parse_rows,
     render_heartbeat,
+    render_refusals,
     render_rows,
 )
 from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.refusals import KEPT, Refusal
 from tests.controlplane.meshes import DEMO
 
 MAX_ITEM_BYTES = 400 * 1024
@@ -71,6 +74,24 @@ def test_a_part_of_the_largest_rows_fits_into_an_item():
     assert first.rejection is not None
     assert first.rejection["detail"] == "☃" * 2_000 + "..."
     assert first.rejection["resources"] == ["☃" * 500] * 2
+
+
+def test_refusals_come_back_as_they_were():
+    refusal = Refusal("mesh/demo/virtualNode/front", "front", "ipv4:10.0.0.7:1", "no", 3, 1.5, 2.5)
+
+    assert parse_refusals(render_refusals([refusal])) == [refusal]
+
+
+def test_the_largest_refusals_fit_into_an_item():
+    name = "☃" * 255
+    refusal = Refusal(
+        f"mesh/{name}/virtualNode/{name}", "☃" * 100_000, "ipv4:1", "☃" * 100_000, 1, 1.0, 2.0
+    )
+
+    text = render_refusals([refusal] * KEPT)
+
+    assert len(text.encode()) < MAX_ITEM_BYTES
+    assert len(parse_refusals(text)[0].reason) == 1_000
 
 
 def test_a_heartbeat_comes_back_as_it_was():

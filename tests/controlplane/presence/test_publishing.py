@@ -13,8 +13,9 @@ import pytest
 import structlog
 
 from meshwright.meshes import Meshes
-from meshwright.model.resources import Kind
+from meshwright.model.resources import Kind, ResourceKey
 from meshwright.presence.entries import (
+    BEAT_SECONDS,
     REPLICAS,
     Heartbeat,
     Standing,
@@ -236,6 +237,67 @@ def test_without_proxies_nothing_is_written_whatever_becomes_of_the_mesh(scene: 
             await scene.until(lambda: scene.distribution.revision(DEMO) == 2)
 
         assert scene.store.written == []
+
+    run(test)
+
+
+def knock(scene: Scene, reason: str = "no token") -> None:
+    """Have a proxy of `front` be refused."""
+    key = ResourceKey(DEMO, Kind.VIRTUAL_NODE, "front")
+    scene.distribution.refuse(key, "front", "here", reason)
+
+
+def refusals(scene: Scene) -> list[str]:
+    """The reasons that the other replica sees."""
+    return [each.refusal.reason for each in scene.others.read(DEMO).refusals]
+
+
+def test_others_see_who_was_refused_also_where_nobody_is_connected(scene: Scene):
+    async def test() -> None:
+        async with scene.publishing():
+            knock(scene)
+            await scene.until(lambda: bool(refusals(scene)))
+            [(replica, refusal)] = scene.others.read(DEMO).refusals
+
+            assert (replica, refusal) == ("first", scene.distribution.refusals(DEMO)[0])
+            assert (scene.seen(), scene.others.count()) == ([], {DEMO: 0})
+
+        assert (scene.store.entries(REPLICAS), scene.store.entries(PROXIES)) == ({}, {})
+
+    run(test)
+
+
+def test_of_a_proxy_that_knocks_again_others_are_told_with_a_heartbeat(scene: Scene):
+    async def test() -> None:
+        async with scene.publishing():
+            knock(scene)
+            await scene.until(lambda: refusals(scene) == ["no token"])
+            scene.store.written.clear()
+            knock(scene, "expired")
+            Client(scene.distribution, "blue")
+            await scene.until(lambda: bool(scene.seen()))
+            assert refusals(scene) == ["no token"]
+
+            scene.store.time += BEAT_SECONDS
+            await scene.until(lambda: refusals(scene) == ["expired", "no token"])
+
+    run(test)
+
+
+def test_others_see_no_refusal_any_more_once_the_proxy_was_let_in(scene: Scene):
+    async def test() -> None:
+        async with scene.publishing():
+            knock(scene)
+            await scene.until(lambda: bool(refusals(scene)))
+            front = Client(scene.distribution, "front")
+            scene.store.time += BEAT_SECONDS
+            await scene.until(lambda: bool(scene.seen()))
+            assert refusals(scene) == []
+
+            scene.distribution.disconnect(front.connection)
+            await scene.until(lambda: not scene.store.entries(REPLICAS))
+
+        assert scene.store.entries(PROXIES) == {}
 
     run(test)
 

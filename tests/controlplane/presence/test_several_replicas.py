@@ -256,6 +256,21 @@ def test_a_rejection_at_one_replica_is_seen_at_the_other(start_cluster: StartClu
     assert f"revision {revision} was rejected by virtualNode/front" in outcome.err
 
 
+def test_a_proxy_that_one_replica_refuses_is_seen_at_the_other(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2)
+    first, second = cluster.replicas
+    cluster.connect(first.xds, "nobody")
+
+    [refusal] = await_status(second, lambda status: bool(status.refusals)).refusals
+    outcome = run(second, "status", "--mesh", "demo")
+
+    assert (refusal["node_id"], refusal["replica"]) == (
+        "mesh/demo/virtualNode/nobody",
+        first.name,
+    )
+    assert "there is no virtual node 'nobody' in mesh 'demo'" in outcome.out
+
+
 def test_a_proxy_that_is_behind_has_a_lag_that_grows(start_cluster: StartCluster) -> None:
     cluster = start_cluster(2)
     first, second = cluster.replicas
