@@ -46,7 +46,7 @@ from meshwright.status import Statuses
 from meshwright.store import open_store
 from meshwright.xds.admission import Gate
 from meshwright.xds.bounds import Bounds
-from meshwright.xds.distribution import Distribution
+from meshwright.xds.distribution import Distribution, Pace
 from meshwright.xds.server import XdsServer
 from meshwright.xds.transport.sockets import Upkeep
 
@@ -73,6 +73,7 @@ class Settings:
         access: Who may call the API, and over what.
         proxies: Which proxies get configuration, and over what.
         xds_upkeep: How proxies' connections are kept, and how long.
+        xds_pace: How bursts of changes are merged.
         xds_bounds: What one proxy's identity and one stream may take.
         drain_seconds: How long proxies may be handed over when this process is stopped.
         limits: How much the API takes on at once, and how long a client may take.
@@ -92,6 +93,7 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     proxies: ProxySettings = field(default_factory=ProxySettings)
     xds_upkeep: Upkeep = field(default_factory=Upkeep)
+    xds_pace: Pace = field(default_factory=Pace)
     xds_bounds: Bounds = field(default_factory=Bounds)
     drain_seconds: float = 10.0
     limits: Limits = field(default_factory=Limits)
@@ -203,7 +205,7 @@ def _assemble(settings: Settings, stack: contextlib.ExitStack) -> _Parts:
     credentials = Credentials((lambda: mapping.value) if mapping else dict)
     credentials.refresh()
     outside = LiveOutside(cloud_map, credentials)
-    distribution = Distribution(meshes, outside)
+    distribution = Distribution(meshes, outside, settings.xds_pace)
     key_file = keys if isinstance(keys, KeyFile) else None
     options = (key_file, certificate, xds_certificate, identities, quotas, mapping)
     files = [each for each in options if each is not None]

@@ -1,10 +1,12 @@
-"""ADS over real sockets: streams that proxies misuse, and connections that grow old."""
+"""ADS over real sockets: streams that proxies misuse, connections that grow old, and bursts."""
 # pyright: reportAttributeAccessIssue=false, reportUnknownMemberType=false
 # xds-protos ships no type stubs.
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,6 +16,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tests.controlplane.access.ads import CLUSTER, FRONT, ads_address, asking, make_demo
 from tests.controlplane.access.serving import Server, serving
+from tests.controlplane.meshes import node_spec
 from tests.controlplane.xds.raw import RawStream, first_request
 
 
@@ -67,3 +70,18 @@ def test_a_later_request_that_is_none_ends_its_stream_and_nothing_else(server: S
     assert "never retrieved" not in server.stderr()
     reasons = [each.fields["reason"] for each in server.records("proxy_refused")]
     assert "the bytes are no envoy.service.discovery.v3.DeltaDiscoveryRequest" in reasons
+
+
+def test_changes_are_gathered_for_as_long_as_the_operator_says(tmp_path: Path):
+    pace = ("--xds-quiet-seconds", "2", "--xds-merge-seconds", "60")
+    with serving(tmp_path, *pace) as server, closing(server.client("any", "any")) as client:
+        make_demo(server)
+        with asking(ads_address(server), secure=False) as stream:
+            nonce = next(stream.responses).nonce
+            stream.send(discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=nonce))
+            for port in (8081, 8082, 8083):
+                spec = node_spec("front.internal", port=port)
+                client.update_virtual_node(meshName="demo", virtualNodeName="front", spec=spec)
+            told = next(stream.responses)
+
+    assert [each.name for each in told.resources] == ["cds_ingress_demo_front_http_8083"]
