@@ -13,6 +13,7 @@ from meshwright.access.tokens import Tokens
 from meshwright.meshes import Meshes
 from meshwright.reloading import ReloadedFiles
 from meshwright.store import StoreError
+from meshwright.xds.metrics import Metrics
 from meshwright.xds.server import XdsServer
 
 _log = structlog.get_logger("meshwright")
@@ -35,13 +36,14 @@ class Following:
             self.tokens.refresh()
 
 
-async def follow(catch_up: Following, xds: XdsServer) -> None:
+async def follow(catch_up: Following, xds: XdsServer, metrics: Metrics) -> None:
     """Follow the store, and end streams that would not be let in any more, for ever.
 
-    An outage of the store is a line at each end.
+    An outage of the store is a line at each end, and a metric meanwhile.
     """
     is_cut_off = False
     while True:
+        metrics.store_reachable(not is_cut_off)
         await asyncio.sleep(_FOLLOW_SECONDS)
         try:
             xds.end_unwelcome()

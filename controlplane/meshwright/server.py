@@ -234,7 +234,7 @@ def _assemble(settings: Settings, stack: contextlib.ExitStack) -> _Parts:
 
 def _begin_chores(parts: _Parts, xds: XdsServer) -> list[asyncio.Task[None]]:
     return [
-        asyncio.create_task(follow(parts.catch_up, xds)),
+        asyncio.create_task(follow(parts.catch_up, xds, parts.distribution.metrics)),
         asyncio.create_task(parts.outside.follow_credentials()),
         asyncio.create_task(watch(parts.files)),
     ]

@@ -32,7 +32,7 @@ from meshwright.api.admission import (
     request_id_of,
 )
 from meshwright.api.bodies import read_body
-from meshwright.api.errors import ApiError, as_api_error
+from meshwright.api.errors import ApiError, as_api_error, level_of
 from meshwright.api.operations import Answer, Operations
 from meshwright.api.operator import OperatorApi
 from meshwright.api.pagination import PageTokens
@@ -143,6 +143,7 @@ class _Exchange:
         self._operations = operations
         self._meshes = meshes
         self._began = time.perf_counter()
+        self._level = level_of(None)
         self._facts: dict[str, Any] = {
             "request_id": request_id_of(request),
             **self._caller.facts,
@@ -211,6 +212,7 @@ class _Exchange:
         return match
 
     def _finish_error(self, error: ApiError) -> Response:
+        self._level = level_of(error)
         self._facts |= {"error": error.code, "error_message": error.message}
         body = JSONResponse({"__type": error.code, "message": error.message}).body
         headers = {"x-amzn-errortype": error.code, **closing_headers(error)}
@@ -223,7 +225,7 @@ class _Exchange:
                 "http_status": status,
                 "duration_ms": round((time.perf_counter() - self._began) * 1000, 2),
             }
-            _log.info("api_request", **facts)
+            _log.log(self._level, "api_request", **facts)
 
         return Response(
             body,

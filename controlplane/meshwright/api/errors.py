@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 
 from meshwright.access.errors import AccessError, signature_used
@@ -17,13 +18,18 @@ class ApiError(Exception):
         code: The exception's name, such as `BadRequestException`.
         message: What was wrong, naming the field.
         retry_seconds: Where it is for now alone, after how many seconds to try again.
+        is_failure: Whether the control plane could not do its work, so that its operator has
+            something to mend, and not its client.
     """
 
-    def __init__(self, code: str, message: str, *, retry_seconds: int = 1) -> None:
+    def __init__(
+        self, code: str, message: str, *, retry_seconds: int = 1, is_failure: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_seconds = retry_seconds
+        self.is_failure = is_failure
 
     @property
     def status(self) -> int:
@@ -63,9 +69,14 @@ def as_api_error(error: Exception) -> ApiError | None:
         case StoreLimitError():
             return bad_request(str(error))
         case StoreError() | AuditError():
-            return ApiError("ServiceUnavailableException", str(error))
+            return ApiError("ServiceUnavailableException", str(error), is_failure=True)
         case _:
             return None
+
+
+def level_of(error: ApiError | None) -> int:
+    """At which level a request is logged that was answered with an error, or with none."""
+    return logging.ERROR if error is not None and error.is_failure else logging.INFO
 
 
 def bad_request(message: str) -> ApiError:

@@ -31,7 +31,7 @@ from meshwright.api.batches import BatchError, Batches, Outcome, Step
 from meshwright.api.bodies import read_body
 from meshwright.api.checking import check_spec
 from meshwright.api.decisions import no_such
-from meshwright.api.errors import ApiError, as_api_error, bad_request
+from meshwright.api.errors import ApiError, as_api_error, bad_request, level_of
 from meshwright.api.parsing import json_list, json_object, parse_object
 from meshwright.api.writing import Writer
 from meshwright.graph.findings import Finding
@@ -302,6 +302,7 @@ def serve_operation(
         facts: dict[str, Any] = {"operation": name, "request_id": request_id}
         facts |= caller_of(request).facts
         status, headers = 200, {"x-amzn-requestid": request_id}
+        known: ApiError | None = None
         try:
             content = await answer(request)
             if "changes" in content and not content["dryRun"]:
@@ -310,8 +311,8 @@ def serve_operation(
         except ClientDisconnect:
             status, content = 400, {}
         except BatchError as error:
-            status, content = 400, _error("BadRequestException", str(error), error)
-            headers["x-amzn-errortype"] = "BadRequestException"
+            known = bad_request(str(error))
+            status, content = known.status, _error(known, error)
         except Exception as error:
             known = as_api_error(error)
             if known is None:
@@ -320,20 +321,23 @@ def serve_operation(
                     "InternalServerErrorException",
                     "unexpected; reported in the control plane's log",
                 )
-            status, content = known.status, _error(known.code, known.message)
+            status, content = known.status, _error(known)
+        if known is not None:
+            facts |= {"error": known.code, "error_message": known.message}
             headers |= {"x-amzn-errortype": known.code, **closing_headers(known)}
 
         def log() -> None:
             duration = round((time.perf_counter() - began) * 1000, 2)
-            _log.info("api_request", **facts, http_status=status, duration_ms=duration)
+            level = level_of(known)
+            _log.log(level, "api_request", **facts, http_status=status, duration_ms=duration)
 
         return JSONResponse(content, status, headers, background=BackgroundTask(log))
 
     return serve
 
 
-def _error(code: str, message: str, batch: BatchError | None = None) -> dict[str, Any]:
-    content: dict[str, Any] = {"__type": code, "message": message}
+def _error(error: ApiError, batch: BatchError | None = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"__type": error.code, "message": error.message}
     if batch is not None:
         content["problems"] = [
             {"document": each.document, "resource": each.resource, "message": each.message}

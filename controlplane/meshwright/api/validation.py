@@ -141,13 +141,14 @@ def _bound_problems(
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if (low is None or size >= low) and (high is None or size <= high):
         return
-    bounds = (
-        f"between {low} and {high}"
-        if low is not None and high is not None
-        else f"at least {low}"
-        if high is None
-        else f"at most {high}"
-    )
+    if low == high:
+        bounds = f"{low}"
+    elif high is None:
+        bounds = f"at least {low}"
+    elif low is None:
+        bounds = f"at most {high}"
+    else:
+        bounds = f"between {low} and {high}"
     what = f"have {bounds} {unit}" if unit else f"be {bounds}"
     yield Problem(field, f"must {what}, got {shown}")
 
@@ -159,4 +160,5 @@ def _join(field: str, name: str) -> str:
 def render_value(value: object) -> str:
     """A value for a message, shortened where it is long."""
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+    length = len(value) if isinstance(value, str) else len(text)
+    return text if len(text) <= 80 else f"{text[:60]}... ({length} characters)"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final, cast
 
 import yaml
@@ -111,8 +112,19 @@ def parse_document(document: object) -> Document:
         if kind.name_member in parameters:
             if "meshName" not in parameters:
                 raise DocumentError(f"meshName: is required for a {kind.label} too")
+            if kind is Kind.MESH:
+                _require_no_misspelt_name(parameters)
             return Document(kind, parameters)
     raise DocumentError(
         "names no resource: expected meshName and, for anything in the mesh, a name such as "
         "virtualNodeName"
     )
+
+
+def _require_no_misspelt_name(parameters: Mapping[str, Any]) -> None:
+    """Check that what looks like a mesh, for want of another name, is not something in it."""
+    names = [kind.name_member for kind in Kind]
+    for member in parameters:
+        close = get_close_matches(str(member), names, n=1, cutoff=0.8)
+        if close and member not in names:
+            raise DocumentError(f"{member}: names no resource; did you mean {close[0]}?")

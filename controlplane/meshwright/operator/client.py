@@ -167,7 +167,7 @@ class Connection:
         # Only now: loading it takes longer than all else that a command does before it asks.
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, SSLError
         from botocore.httpsession import URLLib3Session
 
         request = AWSRequest(
@@ -187,6 +187,11 @@ class Connection:
             answer = session.send(request.prepare())
         except BotoCoreError as error:
             reason = error.kwargs.get("error") or error
+            if isinstance(error, SSLError):
+                raise CommandError(
+                    f"{self.endpoint} is not trusted: {_shorten(reason)}; MESHWRIGHT_CA_BUNDLE "
+                    "names a file with the authorities of its certificate"
+                ) from None
             raise CommandError(
                 f"{self.endpoint} can't be reached: {_shorten(reason)}; is `meshwright serve` "
                 "running there? (--endpoint or MESHWRIGHT_ENDPOINT)"
@@ -210,7 +215,13 @@ class Connection:
             Problem(each["message"], each.get("document"), each.get("resource"))
             for each in content.get("problems", ())
         )
-        raise RefusedError(str(content.get("__type", "")), message, problems)
+        code = str(content.get("__type", ""))
+        if code == "MissingAuthenticationTokenException" and self.credentials is None:
+            message = (
+                f"{self.endpoint} wants requests signed: set MESHWRIGHT_ACCESS_KEY_ID and "
+                "MESHWRIGHT_SECRET_ACCESS_KEY to an access key of it"
+            )
+        raise RefusedError(code, message, problems)
 
 
 def _mesh_path(mesh: str) -> str:
@@ -220,4 +231,4 @@ def _mesh_path(mesh: str) -> str:
 def _shorten(reason: object) -> str:
     """What an HTTP library says, without its object's address and the class's name."""
     text = str(reason).rpartition("] ")[2] or str(reason)
-    return text.rstrip(")")
+    return text.partition(" (_ssl.c")[0].rstrip(")")

@@ -18,6 +18,7 @@ from meshwright.store.dynamodb_items import (
     MAX_TRANSACTION_BYTES,
     MAX_TRANSACTION_ITEMS,
     RESOURCES,
+    SCHEMA_MARK,
     Item,
     answer_key,
     build_change_items,
@@ -37,7 +38,13 @@ from meshwright.store.dynamodb_items import (
     spent_key,
 )
 from meshwright.store.dynamodb_requests import CancelledError, ConditionError, Table, attempts
-from meshwright.store.dynamodb_table import connect, parse_table_url, prepare_table
+from meshwright.store.dynamodb_table import (
+    connect,
+    parse_table_url,
+    parse_version,
+    prepare_table,
+    require_known_schema,
+)
 from meshwright.store.interface import (
     ANSWERS_KEPT_SECONDS,
     CHANGES_KEPT,
@@ -90,6 +97,7 @@ class DynamoDbStore:
         self._dynamodb_clock = ServerClock(client)
         self._table = Table(client, address.table, address.url)
         self._clock = clock
+        self._schema = 0  # as far as the heads have told
         try:
             prepare_table(client, address, create=create)
         except BaseException:
@@ -108,8 +116,17 @@ class DynamoDbStore:
 
         One consistent query, which costs one read unit for each 4 KB of heads, some 40 meshes.
         Asked twice a second, as `meshwright serve` does, that is 172,800 read units a day.
+
+        Raises:
+            StoreError: A newer version has changed the layout since. Commits are refused then too.
         """
-        heads = map(parse_head, self._table.query(HEADS))
+        heads: list[MeshHead] = []
+        for item in self._table.query(HEADS):
+            if item["sk"]["S"] == SCHEMA_MARK:
+                self._schema = parse_version(item)
+                require_known_schema(self._schema, self.url)
+            else:
+                heads.append(parse_head(item))
         return [head for head in heads if head.revision]  # 0: it is being restored
 
     def head(self, mesh: MeshKey) -> MeshHead:
@@ -237,6 +254,7 @@ class DynamoDbStore:
             SignatureSpentError: The signature was spent before.
             StoreLimitError: The changes are too many or too large for one transaction.
         """
+        require_known_schema(self._schema, self.url)
         require_changes(changes)
         head = MeshHead(mesh, expected_revision + 1, committed_at)
         # A transaction may write to an item once; the change items below hold every change.

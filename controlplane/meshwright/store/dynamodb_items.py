@@ -4,6 +4,7 @@
     schema              schema                        the layout's version
     secret              secret                        the store's secret
     heads               OWNER/MESH                    a mesh's revision
+    heads               schema                        the layout's version, once it has changed
     mesh/OWNER/MESH     resource/KIND/PARENT/NAME     a resource
     mesh/OWNER/MESH     change/REVISION/PART          what a revision changed (expires)
     answer/DIGEST       answer                        an answer by its client token (expires)
@@ -35,6 +36,9 @@ Item = Mapping[str, Mapping[str, Any]]
 NewItem = dict[str, "AttributeValueTypeDef"]
 
 HEADS: Final = "heads"
+SCHEMA_MARK: Final = "schema"
+"""Where among the heads the layout's version stands; no mesh has such a key."""
+
 RESOURCES: Final = "resource/"
 EXPIRY: Final = "expires_at"
 """The attribute that holds when an item may go, in seconds since the epoch."""

@@ -15,8 +15,8 @@ import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from meshwright.store.dynamodb_items import EXPIRY, build_key
-from meshwright.store.interface import StoreError
+from meshwright.store.dynamodb_items import EXPIRY, HEADS, SCHEMA_MARK, Item, build_key
+from meshwright.store.interface import StoreError, newer_schema
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -164,13 +164,19 @@ def prepare_table(client: DynamoDBClient, address: TableAddress, *, create: bool
             version = None
         if version is None:
             version = _take_over(client, address)
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"store {address.url!r} has schema {version}, and this version of meshwright "
-                f"knows up to {SCHEMA_VERSION}: run the newer version that wrote it"
-            )
+        require_known_schema(version, address.url)
         if version < SCHEMA_VERSION:
             _upgrade(client, address)
+
+
+def require_known_schema(version: int, url: str) -> None:
+    """Check that this version knows a table's layout.
+
+    Raises:
+        StoreError: It is a newer version's.
+    """
+    if version > SCHEMA_VERSION:
+        raise newer_schema(url, version, SCHEMA_VERSION)
 
 
 def _find_version(client: DynamoDBClient, address: TableAddress) -> int | None:
@@ -178,7 +184,12 @@ def _find_version(client: DynamoDBClient, address: TableAddress) -> int | None:
         TableName=address.table, Key=build_key("schema", "schema"), ConsistentRead=True
     )
     item = answer.get("Item")
-    return int(item["version"].get("N", "0")) if item is not None else None
+    return parse_version(item) if item is not None else None
+
+
+def parse_version(item: Item) -> int:
+    """The layout's version, of an item that says it."""
+    return int(item["version"].get("N", "0"))
 
 
 def _create(client: DynamoDBClient, address: TableAddress) -> None:
@@ -223,15 +234,19 @@ def _take_over(client: DynamoDBClient, address: TableAddress) -> int:
 
 
 def _upgrade(client: DynamoDBClient, address: TableAddress) -> None:
-    """Keep older versions from a table that holds, or soon will, what they would lose."""
-    with contextlib.suppress(client.exceptions.ConditionalCheckFailedException):
-        client.update_item(
-            TableName=address.table,
-            Key=build_key("schema", "schema"),
-            UpdateExpression="SET version = :new",
-            ConditionExpression="version < :new",
-            ExpressionAttributeValues={":new": {"N": str(SCHEMA_VERSION)}},
-        )
+    """Keep older versions from a table that holds, or soon will, what they would lose.
+
+    Those that are running find the mark among the heads, which they read anyway.
+    """
+    for key in (build_key(HEADS, SCHEMA_MARK), build_key("schema", "schema")):
+        with contextlib.suppress(client.exceptions.ConditionalCheckFailedException):
+            client.update_item(
+                TableName=address.table,
+                Key=key,
+                UpdateExpression="SET version = :new",
+                ConditionExpression="attribute_not_exists(version) OR version < :new",
+                ExpressionAttributeValues={":new": {"N": str(SCHEMA_VERSION)}},
+            )
     _log.info("table_upgraded", table=address.table, schema=SCHEMA_VERSION)
 
 

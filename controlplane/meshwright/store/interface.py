@@ -31,6 +31,20 @@ class SignatureSpentError(Exception):
     """A signed write was carried out before: on this control plane or on another one."""
 
 
+def newer_schema(url: str, version: int, known: int) -> StoreError:
+    """The error about a store that a newer version has written to.
+
+    Args:
+        url: The store.
+        version: Its schema.
+        known: The newest schema that this version knows.
+    """
+    return StoreError(
+        f"store {url!r} has schema {version}, and this version of meshwright knows up to {known}: "
+        "run the newer version that wrote it"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MeshHead:
     """How far a mesh has come.

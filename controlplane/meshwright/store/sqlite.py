@@ -25,6 +25,7 @@ from meshwright.store.interface import (
     SpentSignature,
     StoredAnswer,
     StoreError,
+    newer_schema,
     require_changes,
     require_restorable,
 )
@@ -80,6 +81,18 @@ _UNQUOTED: Final = "".join(
 """What stands for itself in a store's URL; the three left out have a meaning of their own."""
 
 
+_UNWRITABLE: Final = (
+    "name a file that this process may write, in a folder where it may make others beside it"
+)
+_REMEDIES: Final = {
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_CORRUPT: "start on a copy of it (meshwright store copy) or on a backup",
+}
+"""What to do about SQLite's errors, by their codes."""
+
+
 class SqliteStore:
     """A store in one SQLite file.
 
@@ -105,8 +118,14 @@ class SqliteStore:
             self._db = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
             )
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"store {self.url!r} can't be opened: {error}") from error
+        except OSError as error:
+            raise StoreError(
+                f"store {self.url!r} can't be opened: {error.strerror}; {_UNWRITABLE}"
+            ) from error
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"store {self.url!r} can't be opened: {_render_error(error)}"
+            ) from error
         try:
             with self._named_errors():
                 # FULL: an acknowledged commit survives a power cut too, not only kill -9
@@ -125,12 +144,7 @@ class SqliteStore:
 
     def _migrate(self) -> None:
         with self._writing():
-            version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if version > len(_MIGRATIONS):
-                raise StoreError(
-                    f"store {self.url!r} has schema {version}, and this version of meshwright "
-                    f"knows up to {len(_MIGRATIONS)}: run the newer version that wrote it"
-                )
+            version = self._require_known_schema()
             tables = {row[0] for row in self._rows("SELECT name FROM sqlite_master")}
             if ("meshes" not in tables) if version else tables:
                 raise StoreError(
@@ -140,6 +154,17 @@ class SqliteStore:
                 for statement in migration.split(";"):
                     self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+    def _require_known_schema(self) -> int:
+        """The schema as it is now, which another process of a newer version may have changed.
+
+        Raises:
+            StoreError: It is newer than those that are known.
+        """
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(_MIGRATIONS):
+            raise newer_schema(self.url, version, len(_MIGRATIONS))
+        return version
 
     def _switch_to_wal(self) -> None:
         """Use a write-ahead log, also where several processes open a new file at once.
@@ -164,13 +189,14 @@ class SqliteStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"store {self.url!r} can't be used: {error}") from error
+            raise StoreError(f"store {self.url!r} can't be used: {_render_error(error)}") from error
 
     @contextmanager
     def _transaction(self, begin: str) -> Generator[None]:
         with self._lock, self._named_errors():
             self._db.execute(begin)
             try:
+                self._require_known_schema()
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
@@ -193,7 +219,8 @@ class SqliteStore:
 
     def heads(self) -> Sequence[MeshHead]:
         """The heads of all meshes there are or ever were."""
-        rows = self._rows("SELECT owner, name, revision, committed_at FROM meshes")
+        with self._reading():
+            rows = self._rows("SELECT owner, name, revision, committed_at FROM meshes")
         return [MeshHead(MeshKey(owner, name), revision, at) for owner, name, revision, at in rows]
 
     def head(self, mesh: MeshKey) -> MeshHead:
@@ -458,6 +485,15 @@ class SqliteStore:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+def _render_error(error: sqlite3.Error) -> str:
+    """What SQLite says, and what to do where it does not say that."""
+    # Not every error has a code, and the lowest byte of an extended one is the primary one
+    # (https://www.sqlite.org/rescode.html).
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    remedy = _REMEDIES.get(code)
+    return f"{error}; {remedy}" if remedy else str(error)
 
 
 def _make_file(path: Path) -> None:

@@ -130,6 +130,11 @@ class Metrics:
             "Bytes that are held for proxies which have not taken them yet.",
             registry=self._registry,
         )
+        self._store_reachable = Gauge(
+            "meshwright_store_reachable",
+            "Whether this replica can follow the store: 0 from a failed look to the next good one.",
+            registry=self._registry,
+        )
         self._refused_files = Gauge(
             "meshwright_refused_files",
             "Whether the files of an option can't be used as they are now, so that an earlier "
@@ -152,6 +157,10 @@ class Metrics:
     def watch_queue(self, count_bytes: Callable[[], int]) -> None:
         """Have what waits for proxies counted whenever it is asked for."""
         self._queued.set_function(count_bytes)
+
+    def store_reachable(self, is_reachable: bool) -> None:  # noqa: FBT001 - what it is about
+        """The store could be followed at the last look, or could not."""
+        self._store_reachable.set(is_reachable)
 
     def watch_files(self, files: ReloadedFiles[Any]) -> None:
         """Have it looked at whenever it is asked for whether an option's files are refused."""

@@ -171,6 +171,22 @@ def test_a_virtual_services_name_has_bounds_too(control_plane: ControlPlane, mes
     assert answer.message.startswith("virtualServiceName: must have between 1 and 255 characters")
 
 
+def test_a_long_value_is_told_with_its_length(control_plane: ControlPlane, mesh: str):
+    answer = send(
+        control_plane,
+        "PUT",
+        f"/v20190125/meshes/{mesh}/virtualNodes?meshOwner=12",
+        json.dumps({"virtualNodeName": "n" * 256, "spec": {}}).encode(),
+    )
+
+    name, owner = answer.message.split("; ")
+    assert name == (
+        f"virtualNodeName: must have between 1 and 255 characters, got '{'n' * 59}... "
+        "(256 characters)"
+    )
+    assert owner == "meshOwner: must have 12 characters, got '12'"
+
+
 def test_several_wrong_fields_are_all_named(control_plane: ControlPlane, mesh: str):
     body = {
         "virtualNodeName": "",

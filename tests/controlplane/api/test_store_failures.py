@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from meshwright.api.errors import as_api_error
+from meshwright.operator.client import Connection, RefusedError
 from meshwright.store import StoreError, StoreLimitError
-from tests.controlplane.access.serving import Server, serving
+from pytest_meshwright.waiting import wait_until
+from tests.controlplane.access.serving import TIMEOUT, Server, serving
 from tests.controlplane.conftest import Refused
 
 SPEC: dict[str, Any] = {"listeners": []}
@@ -48,6 +52,72 @@ def test_a_store_that_cannot_write_is_a_503_that_says_so(
         refusal = refused(appmesh.create_virtual_node, virtualNodeName="front", **node)
     assert (refusal.status, refusal.code) == (503, "ServiceUnavailableException")
     appmesh.create_virtual_node(virtualNodeName="front", **node)
+
+
+def test_a_write_that_the_store_fails_is_an_error_in_the_log(
+    server: Server, tmp_path: Path, refused: Refused
+) -> None:
+    appmesh = server.client("KEY", "secret")
+    appmesh.create_mesh(meshName="demo")
+    document = {"meshName": "demo", "virtualNodeName": "b", "spec": SPEC, "tags": TAGS}
+    with files_as_large_as_they_may_be(server, tmp_path):
+        refusal = refused(
+            appmesh.create_virtual_node,
+            meshName="demo",
+            virtualNodeName="a",
+            spec=SPEC,
+            tags=TAGS,
+        )
+        with pytest.raises(RefusedError) as batch:
+            Connection(server.url()).apply([document], prune=False, dry_run=False)
+    lines = wait_until(
+        lambda: (
+            (errors := [e for e in server.records("api_request") if e.level == "error"])[1:]
+            and errors
+        ),
+        what="both to be logged",
+        timeout=TIMEOUT,
+    )
+
+    told = {str(line.fields["operation"]): line.fields["error_message"] for line in lines}
+    assert told == {"CreateVirtualNode": refusal.message, "Apply": str(batch.value)}
+
+
+def test_a_store_that_a_newer_version_took_over_is_told_until_it_is_given_back(
+    server: Server, tmp_path: Path, refused: Refused
+) -> None:
+    appmesh = server.client("KEY", "secret")
+    appmesh.create_mesh(meshName="demo")
+    known = set_schema(tmp_path, 99)
+    (line,) = wait_until(
+        lambda: server.records("store_unreachable"), what="it to be noticed", timeout=TIMEOUT
+    )
+    wait_until(lambda: not is_reachable(server), what="the metric", timeout=TIMEOUT)
+    refusal = refused(appmesh.create_mesh, meshName="other")
+    described = appmesh.describe_mesh(meshName="demo")["mesh"]
+    set_schema(tmp_path, known)
+    wait_until(lambda: is_reachable(server), what="the metric to be over", timeout=TIMEOUT)
+
+    assert line.level == "error"
+    assert refusal == (503, "ServiceUnavailableException", line.fields["error"])
+    assert "has schema 99, and this version of meshwright knows up to" in refusal.message
+    assert described["meshName"] == "demo"
+    assert len(server.records("store_reachable_again")) == 1
+    appmesh.create_mesh(meshName="other")
+
+
+def set_schema(folder: Path, version: int) -> int:
+    """Give the server's store another schema, as another version would; the one it had."""
+    with closing(sqlite3.connect(folder / "meshwright.db", isolation_level=None)) as db:
+        before = int(db.execute("PRAGMA user_version").fetchone()[0])
+        db.execute(f"PRAGMA user_version = {version}")
+    return before
+
+
+def is_reachable(server: Server) -> bool:
+    """What the metrics say of the store."""
+    with urlopen(server.url() + "/metrics", timeout=TIMEOUT) as answer:
+        return b"\nmeshwright_store_reachable 1.0\n" in answer.read()
 
 
 def test_what_is_too_large_for_a_store_is_a_bad_request() -> None:

@@ -99,6 +99,17 @@ def test_every_problem_is_told_with_its_document_and_field(run: Run, mesh: str, 
     ]
 
 
+def test_a_misspelt_name_makes_no_mesh_of_a_document(run: Run, mesh: str):
+    document = {"meshName": mesh, "virtualRouterNme": "color", "spec": {"listeners": []}}
+
+    outcome = run("mesh", "apply", "-f", "-", given=as_yaml([document]))
+
+    assert outcome.err == (
+        "meshwright: standard input document 1: virtualRouterNme: names no resource; did you mean "
+        "virtualRouterName?\nmeshwright: nothing was changed: 1 problem\n"
+    )
+
+
 def test_what_breaks_a_rule_in_the_end_is_refused_and_nothing_is_changed(
     run: Run, mesh: str, control_plane: ControlPlane
 ):

@@ -146,7 +146,7 @@ def test_a_mesh_whose_name_must_be_escaped(run: Run):
 @pytest.mark.parametrize(
     ("arguments", "key", "code", "message"),
     [
-        (("mesh", "list"), None, 1, "the request is not signed"),
+        (("mesh", "list"), None, 1, "wants requests signed: set MESHWRIGHT_ACCESS_KEY_ID and"),
         (("mesh", "list"), "NOBODY", 1, "this control plane has no access key 'NOBODY'"),
         (("mesh", "show", "{mesh}"), "OTHER", 1, "it is not for mesh '{mesh}'"),
         (("mesh", "delete", "{mesh}", "--yes"), "READER", 1, "it has read access only"),
@@ -183,11 +183,15 @@ def test_half_a_key_is_no_key(run: Run, missing: str):
     assert "belong together: set both to sign requests, or neither" in outcome.err
 
 
-def test_a_certificate_of_unknown_authorities_is_refused(run: Run, tmp_path: Path):
+def test_a_certificate_of_unknown_authorities_is_refused(server: Server, run: Run, tmp_path: Path):
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(other)
 
     outcome = run("mesh", "list", MESHWRIGHT_CA_BUNDLE=str(other))
 
     assert outcome.code == 2
-    assert "can't be reached" in outcome.err
+    assert outcome.err == (
+        f"meshwright: {server.url('https')} is not trusted: certificate verify failed: unable to "
+        "get local issuer certificate; MESHWRIGHT_CA_BUNDLE names a file with the authorities of "
+        "its certificate\n"
+    )

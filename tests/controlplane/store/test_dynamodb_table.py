@@ -97,6 +97,21 @@ def test_an_earlier_schema_is_brought_up_to_date_and_then_refused_by_its_version
     assert "has schema 2" in refuse_to_open(table_url)
 
 
+def test_a_store_whose_schema_becomes_newer_is_written_no_more(
+    dynamodb_store: DynamoDbStore, table_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dynamodb_store.commit(DEMO, expected_revision=0, changes=CHANGES, committed_at=1.0)
+    with monkeypatch.context() as newer:
+        newer.setattr(dynamodb_table, "SCHEMA_VERSION", 3)
+        open_store(table_url).close()
+
+    with pytest.raises(StoreError, match="has schema 3, and this version of meshwright knows"):
+        dynamodb_store.heads()
+    with pytest.raises(StoreError, match="has schema 3"):
+        dynamodb_store.commit(DEMO, expected_revision=1, changes=CHANGES, committed_at=2.0)
+    assert dynamodb_store.head(DEMO).revision == 1
+
+
 def test_a_schema_newer_than_known_is_refused(
     dynamodb_store: DynamoDbStore, dynamodb: Any, table: str, table_url: str
 ) -> None:

@@ -48,6 +48,16 @@ def test_a_schema_newer_than_known_is_refused(path: Path) -> None:
     assert "has schema 99" in refuse_to_open(path)
 
 
+def test_a_store_whose_schema_becomes_newer_is_written_no_more(path: Path) -> None:
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        put_in_file(path, "PRAGMA user_version = 99")
+        with pytest.raises(StoreError, match="has schema 99, and this version of meshwright"):
+            store.commit(DEMO, expected_revision=0, changes=CHANGES, committed_at=1.0)
+        with pytest.raises(StoreError, match="has schema 99"):
+            store.heads()
+        assert store.head(DEMO).revision == 0
+
+
 def test_a_refused_file_is_closed(path: Path) -> None:
     open_store(f"sqlite:///{path}").close()
     put_in_file(path, "PRAGMA user_version = 99")
@@ -83,7 +93,19 @@ def test_a_folder_in_the_files_place_is_refused(path: Path) -> None:
 
 def test_a_file_in_the_folders_place_is_refused(path: Path) -> None:
     path.write_text("")
-    refuse_to_open(path / "mesh.db")
+    assert "can't be opened: File exists; name a file that this" in refuse_to_open(path / "mesh.db")
+
+
+def test_a_file_that_may_not_be_written_is_refused_with_the_remedy(path: Path) -> None:
+    """SQLite's own mark for it, since a superuser may write whatever the file's mode is."""
+    with closing(SqliteStore(str(path))) as store:
+        store._db.execute("PRAGMA query_only = 1")
+        with pytest.raises(StoreError) as caught:
+            store.commit(DEMO, expected_revision=0, changes=CHANGES, committed_at=1.0)
+    assert str(caught.value).endswith(
+        "can't be used: attempt to write a readonly database; name a file that this process may "
+        "write, in a folder where it may make others beside it"
+    )
 
 
 @pytest.mark.parametrize(
