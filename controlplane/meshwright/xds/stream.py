@@ -224,14 +224,14 @@ class Delta:
     def subscribe(
         self, subscription: Subscription, request: Request, snapshot: Snapshot, *, first: bool
     ) -> None:
-        """Add and remove names; a first request without names is a wildcard."""
+        """Add and remove names; a first request without any is a wildcard."""
         if first:
             subscription.held.update(request.held_versions)
-            if not request.names and request.type_url in _WHOLE:
+            if not request.names and not request.unsubscribed and request.type_url in _WHOLE:
                 subscription.wildcard = True
-            subscription.owes_answer = subscription.wildcard and not request.held_versions
         subscription.subscribe(request.names)
         if first:
+            subscription.owes_answer = subscription.wildcard and not request.held_versions
             # "initial_resource_versions": what is unchanged since the last stream is not sent.
             current = snapshot.of_type(request.type_url)
             subscription.asked.difference_update(
@@ -239,7 +239,13 @@ class Delta:
                 for name, version in request.held_versions.items()
                 if name in current and current[name].version == version
             )
-        subscription.unsubscribe(request.unsubscribed)
+        if request.unsubscribed:
+            dropped = subscription.names.intersection(request.unsubscribed)
+            subscription.unsubscribe(request.unsubscribed)
+            if subscription.wildcard:
+                # "Unsubscribing from Resources": the proxy does not know whether the wildcard holds
+                # what it dropped by name, and has to be told.
+                subscription.asked.update(dropped)
 
     def render(
         self,
@@ -259,18 +265,28 @@ class StateOfTheWorld:
 
     def __init__(self) -> None:
         self._last: dict[str, dict[tuple[str, str], PackedResource]] = {}
+        self._named: set[str] = set()
 
     def subscribe(
         self, subscription: Subscription, request: Request, snapshot: Snapshot, *, first: bool
     ) -> None:
-        """Take the names as the whole subscription; for some types none at all means everything."""
-        if first and request.type_url in _WHOLE and not request.names:
-            subscription.wildcard = True
+        """Take the names as the whole subscription; none at all may mean everything.
+
+        "How the client specifies what resources to return": that is so for some types, as long as
+        a stream has not named anything of the type.
+        """
+        if request.names:
+            self._named.add(request.type_url)
+        is_named = request.type_url in self._named
+        if not is_named and not first:
+            return
         names = set(request.names) - {WILDCARD}
-        if WILDCARD in request.names and not subscription.wildcard:
-            subscription.subscribe((WILDCARD,))
         subscription.unsubscribe(subscription.names - names)
         subscription.subscribe(names - subscription.names)
+        is_wildcard = WILDCARD in request.names if is_named else request.type_url in _WHOLE
+        if is_wildcard != subscription.wildcard:
+            change = subscription.subscribe if is_wildcard else subscription.unsubscribe
+            change((WILDCARD,))
         if first:
             self._begin(subscription, request, snapshot)
         if request.type_url not in _WHOLE:

@@ -292,6 +292,106 @@ def test_delta_sends_nothing_for_a_name_that_is_no_longer_wanted():
     assert proxy.log == []
 
 
+def wants(proxy: FakeProxy) -> tuple[bool, set[str]]:
+    """Which clusters a proxy is sent changes of: whether all, and which of `a`, `b` and `c`."""
+    held = proxy.stream.target.of_type(CLUSTER)
+    version = str(proxy.stream.target.revision + 1)
+    proxy.log.clear()
+    proxy.offer(snapshot(int(version), clusters=dict.fromkeys((*held, version), version)))
+    proxy.acknowledge_all()
+    names = {name for _, names, _ in proxy.log for name in names}
+    return version in names, names & {"a", "b", "c"}
+
+
+ABC = snapshot(1, clusters={"a": "1", "b": "1", "c": "1"})
+
+
+def test_state_of_the_world_takes_a_list_without_the_wildcard_as_its_end():
+    """The example of "How the client specifies what resources to return"."""
+    proxy = FakeProxy.start("sotw", ABC)
+    seen: list[tuple[bool, set[str]]] = []
+
+    for names in ((), ("*", "a"), ("a",), ()):
+        proxy.names[CLUSTER] = set(names)
+        proxy.stream.receive(Request(CLUSTER, names=names))
+        proxy.take()
+        proxy.acknowledge_all()
+        seen.append(wants(proxy))
+
+    assert seen == [
+        (True, {"a", "b", "c"}),
+        (True, {"a", "b", "c"}),
+        (False, {"a"}),
+        (False, set()),
+    ]
+
+
+def test_delta_ends_the_wildcard_only_when_told_to():
+    """The example of "How the client specifies what resources to return"."""
+    proxy = FakeProxy.start("delta", ABC)
+    seen: list[tuple[bool, set[str]]] = []
+
+    for request in (
+        Request(CLUSTER),
+        Request(CLUSTER, names=("a",)),
+        Request(CLUSTER, unsubscribed=("*",)),
+        Request(CLUSTER, unsubscribed=("a",)),
+    ):
+        proxy.stream.receive(request)
+        proxy.take()
+        proxy.acknowledge_all()
+        seen.append(wants(proxy))
+
+    assert seen == [
+        (True, {"a", "b", "c"}),
+        (True, {"a", "b", "c"}),
+        (False, {"a"}),
+        (False, set()),
+    ]
+
+
+def test_delta_says_what_becomes_of_a_name_that_a_wildcard_may_hold():
+    """The exception of "Unsubscribing from Resources": the proxy does not know whether it does."""
+    proxy = FakeProxy.start("delta", snapshot(1, clusters={"a": "1"}))
+    proxy.subscribe(CLUSTER, ["*", "a", "gone"])
+    proxy.acknowledge_all()
+    proxy.log.clear()
+
+    proxy.stream.receive(Request(CLUSTER, unsubscribed=("a", "gone", "never")))
+    proxy.take()
+
+    assert proxy.log == [("Cluster", ["a"], ["gone"])]
+
+
+@BOTH
+def test_a_first_wildcard_by_its_name_is_answered_even_where_there_is_nothing(dialect: DialectName):
+    proxy = FakeProxy.start(dialect, snapshot(1))
+
+    proxy.subscribe(CLUSTER, ["*"])
+
+    assert proxy.log == [("Cluster", [], [])]
+
+
+@BOTH
+def test_a_name_that_is_no_longer_wanted_is_sent_again_when_it_is_wanted_again(
+    dialect: DialectName,
+):
+    proxy = started(dialect)
+    gone, back = (
+        (Request(ROUTE, unsubscribed=("r",)), Request(ROUTE, names=("r",)))
+        if dialect == "delta"
+        else (Request(ROUTE, names=()), Request(ROUTE, names=("r",)))
+    )
+
+    proxy.stream.receive(gone)
+    proxy.take()
+    nothing = list(proxy.log)
+    proxy.stream.receive(back)
+    proxy.take()
+
+    assert (nothing, proxy.log) == ([], [("RouteConfiguration", ["r"], [])])
+
+
 def test_delta_sends_a_reconnecting_proxy_only_what_has_changed():
     proxy = FakeProxy.start("delta", WHOLE)
 
