@@ -50,19 +50,21 @@ class AccessLab:
 
     def make_node(self, name: str) -> str:
         """A virtual node that calls itself at NAME.local, as ids of proxies name it."""
-        listener = {"portMapping": {"port": 8080, "protocol": "http"}}
-        spec = {
-            "listeners": [listener],
-            "serviceDiscovery": {"dns": {"hostname": f"{name}.internal"}},
-            "backends": [{"virtualService": {"virtualServiceName": f"{name}.local"}}],
-        }
-        self._appmesh.create_virtual_node(meshName="demo", virtualNodeName=name, spec=spec)
+        self._appmesh.create_virtual_node(
+            meshName="demo", virtualNodeName=name, spec=_node_spec(name, 8080)
+        )
         self._appmesh.create_virtual_service(
             meshName="demo",
             virtualServiceName=f"{name}.local",
             spec={"provider": {"virtualNode": {"virtualNodeName": name}}},
         )
         return f"mesh/demo/virtualNode/{name}"
+
+    def move_node(self, name: str, port: int) -> None:
+        """Have a virtual node listen at another port."""
+        self._appmesh.update_virtual_node(
+            meshName="demo", virtualNodeName=name, spec=_node_spec(name, port)
+        )
 
     def connect(
         self,
@@ -83,6 +85,30 @@ class AccessLab:
 
     def start_by_command(self, node: str, token: str) -> Envoy:
         """An Envoy with what `meshwright bootstrap` prints for it."""
+        return self._start(self._print_bootstrap(node, token))
+
+    def start_as_aws_does(self, node: str, token: str) -> Envoy:
+        """An Envoy that speaks state of the world by its other gRPC library, google_grpc."""
+        bootstrap = self._print_bootstrap(node, token, "--state-of-the-world")
+        [service] = bootstrap["dynamic_resources"]["ads_config"]["grpc_services"]
+        del service["envoy_grpc"], bootstrap["static_resources"]
+        authorities = {"filename": str(self._folder / "ca.pem")}
+        service["google_grpc"] = {
+            "target_uri": str(self.lab.control_plane.xds),
+            "stat_prefix": "ads",
+            "channel_credentials": {"ssl_credentials": {"root_certs": authorities}},
+            "channel_args": {
+                "args": {"grpc.ssl_target_name_override": {"string_value": SERVER_NAME}}
+            },
+        }
+        return self._start(bootstrap)
+
+    def _start(self, bootstrap: dict[str, Any]) -> Envoy:
+        name = f"commanded-{bootstrap['node']['cluster']}"
+        envoy = Envoy(name, bootstrap, folder=self._folder, group=self.lab.group)
+        return envoy.start().wait_ready()
+
+    def _print_bootstrap(self, node: str, token: str, *options: str) -> dict[str, Any]:
         addresses = self.lab.addresses.reserve_service()
         token_file = self._folder / "token"
         token_file.write_text(f"{token}\n")
@@ -91,9 +117,9 @@ class AccessLab:
             *("--ca", str(self._folder / "ca.pem"), "--server-name", SERVER_NAME),
             *("--token-file", str(token_file), "--listener-address", addresses.listener),
             *("--admin", f"{addresses.admin}:9901"),
+            *options,
         )
-        envoy = Envoy("commanded", json.loads(printed), folder=self._folder, group=self.lab.group)
-        return envoy.start().wait_ready()
+        return json.loads(printed)
 
     def tls(self, *uris: str, expires_in: timedelta = ONE_DAY) -> ControlPlaneTls:
         """TLS to the control plane, with a certificate for URIs if there are any."""
@@ -167,6 +193,14 @@ class AccessLab:
         }
 
 
+def _node_spec(name: str, port: int) -> dict[str, Any]:
+    return {
+        "listeners": [{"portMapping": {"port": port, "protocol": "http"}}],
+        "serviceDiscovery": {"dns": {"hostname": f"{name}.internal"}},
+        "backends": [{"virtualService": {"virtualServiceName": f"{name}.local"}}],
+    }
+
+
 @pytest.fixture(scope="module")
 def access(
     tmp_path_factory: pytest.TempPathFactory, meshwright_envoy_binary: Path
@@ -228,6 +262,23 @@ def test_a_refusal_is_gone_from_the_status_once_the_proxy_has_been_let_in(access
 
     refusals = access.lab.control_plane.status("demo").refusals
     assert [each for each in refusals if each["node_id"] == node] == []
+
+
+def test_an_envoy_that_connects_as_aws_agent_does_follows_the_mesh(access: AccessLab):
+    """The App Mesh agent's bootstrap: state of the world by google_grpc over TLS."""
+    node = access.make_node("agent")
+    envoy = access.start_as_aws_does(node, access.issue(node)["token"])
+
+    access.move_node("agent", 9090)
+
+    wait_until(
+        lambda: any(name.endswith("_9090") for name in envoy.admin.read_listeners()),
+        what="it to listen at the other port",
+        timeout=60,
+        seen=envoy.log.read_text,
+    )
+    proxies = access.lab.control_plane.status("demo").proxies
+    assert [each.rejection for each in proxies if each.node_id == node] == [None]
 
 
 def test_an_envoy_is_admitted_by_its_client_certificate(access: AccessLab):

@@ -325,7 +325,7 @@ def status_command(
     of the mesh's present revision. One that was killed is shown for up to 15 seconds more.
 
     In a pipe there is a tab-separated line for each; with --watch, all lines again whenever one
-    has changed otherwise than by its lag growing.
+    has changed otherwise than by its lag growing, or by being refused again.
     """
     with talking(endpoint) as connection:
         if not watch:
@@ -393,7 +393,10 @@ def _watch_in_pipe(connection: Connection, mesh: str | None, *, as_json: bool) -
 def _without_growth(status: dict[str, Any]) -> dict[str, Any]:
     """A status without what goes on changing by itself, and without who was asked for it."""
     proxies = [each | {"lag_seconds": each["lag_seconds"] > 0} for each in status["proxies"]]
-    return status | {"replica": None, "proxies": proxies}
+    # Whoever is refused knocks again and again, each time from another port.
+    again = {"peer": None, "count": None, "at": None}
+    refusals = sorted((each | again for each in status["refusals"]), key=str)
+    return status | {"replica": None, "proxies": proxies, "refusals": refusals}
 
 
 def wait_command(

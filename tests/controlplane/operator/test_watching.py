@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from meshwright.operator.commands import _without_growth
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.access.serving import MESHWRIGHT, TIMEOUT
@@ -88,6 +89,16 @@ def test_in_a_pipe_all_lines_are_printed_again_when_one_has_changed(
                 what="the next revision to be shown",
                 timeout=TIMEOUT,
             )
+
+
+def test_a_proxy_that_is_refused_again_is_not_printed_again():
+    first = {"resource": "a", "peer": "ipv4:10.0.0.1:1", "count": 1, "at": "t1", "reason": "no"}
+    other = first | {"resource": "b"}
+    again = first | {"peer": "ipv4:10.0.0.1:2", "count": 2, "at": "t2"}
+    before = {"mesh": "m", "replica": "r", "proxies": [], "refusals": [other, first]}
+
+    assert _without_growth(before | {"refusals": [again, other]}) == _without_growth(before)
+    assert _without_growth(before | {"refusals": [other]}) != _without_growth(before)
 
 
 def test_as_json_there_is_a_document_for_each_change(
