@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.dev.caches import locked, replace_folder, scratch_folder
+from tools.dev.caches import find_or_make, locked, replace_folder, scratch_folder
 
 
 def make_half_of_it() -> None:
@@ -41,3 +41,22 @@ def test_a_lock_can_be_taken_again_once_it_is_free(cache: Path) -> None:
     for _ in range(2):
         with locked("thing"):
             assert (cache / "locks" / "thing.lock").exists()
+
+
+def test_what_is_made_is_found_and_not_made_again(cache: Path) -> None:
+    made: list[Path] = []
+
+    def find() -> Path | None:
+        return cache if made else None
+
+    assert [find_or_make("thing", find, made.append) for _ in range(2)] == [cache, cache]
+    assert len(made) == 1
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_another_made_while_this_one_waited_is_not_made_again() -> None:
+    answers = iter([None, "made by another"])
+
+    assert find_or_make("thing", lambda: next(answers), lambda _: pytest.fail("made")) == (
+        "made by another"
+    )

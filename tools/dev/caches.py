@@ -3,12 +3,38 @@
 import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tools.dev.console import say
 from tools.dev.paths import get_cache_folder
+
+_Found = TypeVar("_Found")
+
+
+def find_or_make(
+    name: str, find: Callable[[], _Found | None], make: Callable[[Path], None]
+) -> _Found:
+    """What `find` finds, made first if that is nothing, by one ./dev of this user at a time.
+
+    Args:
+        name: what is waited for, in messages; its lock and its scratch folder have this name.
+        find: None as long as it is not there.
+        make: makes it, in an empty folder that is gone afterwards.
+    """
+    if (found := find()) is not None:
+        return found
+    with locked(name):
+        if (found := find()) is not None:
+            return found
+        with scratch_folder(name) as scratch:
+            make(scratch)
+    made = find()
+    if made is None:
+        raise RuntimeError(f"{name} was made, and can't be found")
+    return made
 
 
 @contextmanager

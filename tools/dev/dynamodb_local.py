@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.dev.caches import locked, replace_folder, scratch_folder
+from tools.dev.caches import find_or_make, replace_folder
 from tools.dev.console import say
 from tools.dev.maven import fetch_jars, prepare_java
 from tools.dev.paths import CHECKOUT, get_cache_folder
@@ -61,17 +61,14 @@ def prepare_dynamodb_local() -> Path:
         SetupError: it can't be fetched, or there is no Java that is new enough.
     """
     prepare_java("DynamoDB Local")
-    if found := find_dynamodb_local():
-        return found
-    with locked("dynamodb-local"):
-        if found := find_dynamodb_local():
-            return found
-        with scratch_folder("dynamodb-local") as scratch:
-            jars, what = scratch / "jars", f"DynamoDB Local {DYNAMODB_LOCAL_VERSION}"
-            fetch_jars(POM, jars, scratch / "repository", what=what, log="dynamodb-local")
-            replace_folder(jars, get_cached_dynamodb_local())
-    say(f"DynamoDB Local {DYNAMODB_LOCAL_VERSION} is in {get_cached_dynamodb_local()}")
-    return get_cached_dynamodb_local()
+    return find_or_make("dynamodb-local", find_dynamodb_local, _make)
+
+
+def _make(scratch: Path) -> None:
+    jars, what = scratch / "jars", f"DynamoDB Local {DYNAMODB_LOCAL_VERSION}"
+    fetch_jars(POM, jars, scratch / "repository", what=what, log="dynamodb-local")
+    replace_folder(jars, get_cached_dynamodb_local())
+    say(f"{what} is in {get_cached_dynamodb_local()}")
 
 
 @contextmanager

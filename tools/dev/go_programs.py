@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from tools.dev.caches import locked, replace_folder, scratch_folder
+from tools.dev.caches import find_or_make, replace_folder
 from tools.dev.go_toolchain import build_go_package
 from tools.dev.paths import CHECKOUT, get_cache_folder
 
@@ -52,20 +52,19 @@ def prepare_go_program(module: Path) -> Path:
     Raises:
         SetupError: it can't be built.
     """
-    executable = _get_executable(module)
-    if not executable.is_file():
-        with locked(f"go-{module.name}"):
-            if not executable.is_file():
-                with scratch_folder(f"go-{module.name}") as scratch:
-                    root = scratch / "root"
-                    build_go_package(
-                        *(module, _find_package(module), root / module.name, scratch),
-                        title=f"building {module.name} with Go",
-                        log=f"go-{module.name}",
-                        hint="a minute, once",
-                    )
-                    replace_folder(root, executable.parent)
-    return executable
+    name = f"go-{module.name}"
+
+    def make(scratch: Path) -> None:
+        root = scratch / "root"
+        build_go_package(
+            *(module, _find_package(module), root / module.name, scratch),
+            title=f"building {module.name} with Go",
+            log=name,
+            hint="a minute, once",
+        )
+        replace_folder(root, _get_executable(module).parent)
+
+    return find_or_make(name, lambda: find_go_program(module), make)
 
 
 def _find_package(module: Path) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from tools.dev.caches import locked, replace_folder, scratch_folder
+from tools.dev.caches import find_or_make, replace_folder
 from tools.dev.maven import fetch_jars, prepare_java
 from tools.dev.paths import CHECKOUT, get_cache_folder
 
@@ -25,19 +25,15 @@ def prepare_java_packages(program: Path = JAVA_PROGRAM) -> Path:
     Raises:
         SetupError: they can't be fetched, or there is no Java that is new enough.
     """
-    what = f"what {program.name} needs"
+    name, what = f"java-{program.name}", f"what {program.name} needs"
+
+    def make(scratch: Path) -> None:
+        jars = scratch / "jars"
+        fetch_jars(program / _POM, jars, scratch / "repository", what=what, log=name)
+        replace_folder(jars, _get_folder(program))
+
     prepare_java(program.name, compiler=True)
-    folder = _get_folder(program)
-    if not folder.is_dir():
-        with locked(f"java-{program.name}"):
-            if not folder.is_dir():
-                with scratch_folder(f"java-{program.name}") as scratch:
-                    jars, repository = scratch / "jars", scratch / "repository"
-                    fetch_jars(
-                        program / _POM, jars, repository, what=what, log=f"java-{program.name}"
-                    )
-                    replace_folder(jars, folder)
-    return folder
+    return find_or_make(name, lambda: find_java_packages(program), make)
 
 
 def _get_folder(program: Path) -> Path:

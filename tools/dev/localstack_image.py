@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from tools.dev.caches import locked, scratch_folder
+from tools.dev.caches import find_or_make
 from tools.dev.console import say
 from tools.dev.docker_engine import image_exists
 from tools.dev.images import import_image, make_debian_root, pull_image, run_in_root
@@ -51,22 +51,17 @@ def prepare_localstack_image() -> str:
     Raises:
         SetupError: neither way led to one.
     """
-    if found := find_localstack_image():
-        return found
-    with locked("localstack"):
-        if found := find_localstack_image():
-            return found
-        try:
-            pull_image(PULLED)
-        except SetupError as error:
-            say(str(error))
-        else:
-            return PULLED
-        with scratch_folder("localstack") as root:
-            _make(root)
-            import_image(root, BUILT, CHANGES)
-    say(f"LocalStack {LOCALSTACK_VERSION} is the image {BUILT}")
-    return BUILT
+    return find_or_make("localstack", find_localstack_image, _pull_or_make)
+
+
+def _pull_or_make(root: Path) -> None:
+    try:
+        pull_image(PULLED)
+    except SetupError as error:
+        say(str(error))
+        _make(root)
+        import_image(root, BUILT, CHANGES)
+        say(f"LocalStack {LOCALSTACK_VERSION} is the image {BUILT}")
 
 
 def _make(root: Path) -> None:

