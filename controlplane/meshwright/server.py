@@ -273,11 +273,12 @@ def _build_api(settings: Settings, parts: _Parts, statuses: Statuses) -> _ApiSer
     limits = settings.limits
     app = build_app(
         parts.writer,
-        StatusApi(parts.meshes, statuses.render),
+        StatusApi(parts.meshes, statuses.render, statuses.find_leftover),
         OperatorApi(
             parts.writer,
             find_problems=statuses.find_problems,
             count_proxies=statuses.count_proxies,
+            find_leftover=statuses.find_leftover,
         ),
         SharingApi(parts.writer),
         TokenApi(parts.tokens, parts.writer, account_id=settings.account_id),

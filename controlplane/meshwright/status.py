@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -26,6 +27,9 @@ from meshwright.xds.refusals import host_of
 _PATIENCE_SECONDS: Final = 5.0
 _THREADS: Final = 8
 """How many questions to the store are under way at once; further ones wait for their turn."""
+
+_NAMED: Final = 5
+"""How many of those who still ask for a mesh are named."""
 
 _T = TypeVar("_T")
 
@@ -107,6 +111,23 @@ class Statuses:
             ),
             "refusals": [_render_refusal(each) for each in _find_standing(refusals, proxies)],
         }
+
+    async def find_leftover(self, mesh: MeshKey) -> str:
+        """Who still asks for a mesh that is not there, to go on after that; empty where nobody."""
+        refusals = [
+            ReplicaRefusal(self._replica, each) for each in self._distribution.refusals(mesh)
+        ]
+        # Without the others' it tells what is known here.
+        with suppress(StoreError):
+            refusals += (await self._ask(partial(self._others.read, mesh))).refusals
+        who = sorted({f"{_path_in_mesh(r.resource)} at {host_of(r.peer)}" for _, r in refusals})
+        if not who:
+            return ""
+        more = f" and {len(who) - _NAMED} more" if len(who) > _NAMED else ""
+        return (
+            f"; proxies ask for it still: {', '.join(who[:_NAMED])}{more}; stop them, or make "
+            "it again"
+        )
 
     def _describe(self, connection: Connection) -> ReplicaProxy:
         return ReplicaProxy(self._replica, self._distribution.describe(connection))

@@ -17,6 +17,7 @@ from meshwright.api.decisions import (
     find_refusal,
     no_such,
     read_tags,
+    require_effective,
     require_parents,
     require_unused,
     require_within_quotas,
@@ -190,6 +191,10 @@ class Batches:
                 problems.append(Problem(str(error), position))
                 continue
             found = [Problem(message, position) for message in _model_problems(document)]
+            try:
+                require_effective(document.parameters)
+            except ApiError as error:
+                found = found or [Problem(error.message, position)]
             problems += found
             if found:
                 continue

@@ -35,6 +35,14 @@ from meshwright.translate.coverage import find_unsupported_fields
 MAX_TAGS: Final = 50
 MAX_NAME: Final = 255
 
+_PARAMETERS: Final = frozenset(
+    (
+        *("clientToken", "limit", "meshOwner", "nextToken", "resourceArn", "spec", "tagKeys"),
+        *("tags", *(kind.name_member for kind in Kind)),
+    )
+)
+"""The members of requests that take effect, whichever the operation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -49,6 +57,20 @@ class Origin:
     account_id: str
     region: str
     now: float
+
+
+def require_effective(parameters: Mapping[str, Any]) -> None:
+    """Check that all of a request takes effect, though a later model than today's had more.
+
+    Raises:
+        ApiError: A member would be ignored.
+    """
+    ignored = sorted(parameters.keys() - _PARAMETERS)
+    if ignored:
+        raise bad_request(
+            f"{', '.join(ignored)}: not carried out by this version of meshwright, so it is "
+            "refused rather than ignored"
+        )
 
 
 def create_resource(key: ResourceKey, parameters: Mapping[str, Any], origin: Origin) -> Resource:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from meshwright.api.decisions import (
     create_resource,
     find_refusal,
     no_such,
+    require_effective,
     require_parents,
     require_unused,
     require_within_quotas,
@@ -86,8 +88,9 @@ class Operations:
         """Carry out an operation with valid parameters.
 
         Raises:
-            ApiError: One of the operation's exceptions.
+            ApiError: One of the operation's exceptions, or it is one of a later model.
         """
+        require_effective(parameters)
         match operation:
             case "TagResource":
                 return self._tag(parameters)
@@ -108,7 +111,7 @@ class Operations:
             case "Create" | "Update" | "Delete":
                 return self._write(operation, verb, kind, parameters)
             case _:
-                raise ApiError("InternalServerErrorException", f"{operation} has no handler")
+                raise _unknown(operation)
 
     # Reading
 
@@ -330,8 +333,15 @@ def _split(operation: str) -> tuple[str, Kind]:
             noun = operation.removeprefix(verb)
             if verb == "List":
                 noun = "Mesh" if noun == "Meshes" else noun.removesuffix("s")
-            return verb, Kind(noun[0].lower() + noun[1:])
-    raise ApiError("InternalServerErrorException", f"{operation} has no handler")
+            with suppress(ValueError):
+                return verb, Kind(noun[0].lower() + noun[1:])
+    raise _unknown(operation)
+
+
+def _unknown(operation: str) -> ApiError:
+    return ApiError(
+        "UnknownOperationException", f"{operation} is not carried out by this version of meshwright"
+    )
 
 
 def _sort_key(resource: Resource) -> str:

@@ -31,8 +31,9 @@ from meshwright.api.batches import BatchError, Batches, Outcome, Step
 from meshwright.api.bodies import read_body
 from meshwright.api.checking import check_spec
 from meshwright.api.decisions import no_such
-from meshwright.api.errors import ApiError, as_api_error, bad_request, level_of
+from meshwright.api.errors import ApiError, as_api_error, bad_request, level_of, not_found
 from meshwright.api.parsing import json_list, json_object, parse_object
+from meshwright.api.status import FindLeftover
 from meshwright.api.writing import Writer
 from meshwright.graph.findings import Finding
 from meshwright.graph.graph import Graph
@@ -71,15 +72,22 @@ class OperatorApi:
         writer: Carries out changes of the meshes that are shown.
         find_problems: The findings of a mesh.
         count_proxies: How many proxies of each mesh are connected.
+        find_leftover: Who still asks for a mesh that does not exist, to be said after that.
     """
 
     def __init__(
-        self, writer: Writer, *, find_problems: FindProblems, count_proxies: CountProxies
+        self,
+        writer: Writer,
+        *,
+        find_problems: FindProblems,
+        count_proxies: CountProxies,
+        find_leftover: FindLeftover,
     ) -> None:
         self._writer = writer
         self._meshes = writer.meshes
         self._find_problems = find_problems
         self._count_proxies = count_proxies
+        self._find_leftover = find_leftover
 
     def routes(self) -> list[Route]:
         """The routes to be served before those of App Mesh's API."""
@@ -123,7 +131,8 @@ class OperatorApi:
         mesh = parse_mesh_id(request.path_params["mesh"], account_id=caller.account_id)
         graph = await require_mesh(self._meshes, caller, "ShowMesh", mesh)
         if graph.mesh is None:
-            raise no_such(mesh_resource_key(mesh))
+            missing = no_such(mesh_resource_key(mesh))
+            raise not_found(missing.message + await self._find_leftover(mesh))
         return {
             "mesh": render_mesh_id(mesh, account_id=caller.account_id),
             "owner": mesh.owner,
@@ -189,13 +198,15 @@ class OperatorApi:
         await require_mesh(self._meshes, caller, "DeleteWholeMesh", mesh)
         if not dry_run:
             caller.require_write("DeleteWholeMesh")
+        proxies = (await self._count_proxies())[mesh]
         outcome = await run_in_threadpool(
             Batches(self._writer, author_of(request)).delete,
             mesh,
             recursive=recursive,
             dry_run=dry_run,
         )
-        return _render_outcome(outcome, caller.account_id, dry_run=dry_run)
+        rendered = _render_outcome(outcome, caller.account_id, dry_run=dry_run)
+        return rendered | {"proxies": proxies}
 
 
 async def require_mesh(meshes: Meshes, caller: Caller, doing: str, mesh: MeshKey) -> Graph:

@@ -29,6 +29,7 @@ _OPERATION: Final = "DescribeMeshStatus"
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 ReadStatus = Callable[[MeshKey], Awaitable[Mapping[str, Any] | None]]
+FindLeftover = Callable[[MeshKey], Awaitable[str]]
 
 
 class StatusApi:
@@ -38,11 +39,15 @@ class StatusApi:
         meshes: Whom meshes are shared with.
         read_status: The status of a mesh, after the mesh was brought up to date; None where it
             does not exist.
+        find_leftover: Who still asks for a mesh that does not exist, to be said after that.
     """
 
-    def __init__(self, meshes: Meshes, read_status: ReadStatus) -> None:
+    def __init__(
+        self, meshes: Meshes, read_status: ReadStatus, find_leftover: FindLeftover
+    ) -> None:
         self._meshes = meshes
         self._read_status = read_status
+        self._find_leftover = find_leftover
 
     def routes(self) -> list[Route]:
         """The routes to be served before those of App Mesh's API."""
@@ -58,7 +63,10 @@ class StatusApi:
             assert refusal is not None
             return render_refusal(refusal, {"operation": _OPERATION, **caller.facts})
         if found is None:
-            return JSONResponse({"message": f"there is no mesh {name!r}"}, status_code=404)
+            leftover = await self._find_leftover(mesh)
+            return JSONResponse(
+                {"message": f"there is no mesh {name!r}{leftover}"}, status_code=404
+            )
         shown = {"mesh": render_mesh_id(mesh, account_id=caller.account_id)}
         return Response(await render_json({**found, **shown}), media_type="application/json")
 

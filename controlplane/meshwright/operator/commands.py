@@ -256,6 +256,15 @@ def delete_command(
             raise
     for line in render_changes(outcome):
         typer.echo(line)
+    if proxies := outcome.get("proxies"):
+        complain(
+            f"{_count_proxies(proxies)} connected to it; what is still running keeps the "
+            "configuration that it has, and is refused from now on"
+        )
+
+
+def _count_proxies(number: int) -> str:
+    return "1 proxy was" if number == 1 else f"{number} proxies were"
 
 
 def _ask(plan: dict[str, Any]) -> None:
@@ -263,6 +272,8 @@ def _ask(plan: dict[str, Any]) -> None:
         raise CommandError("there is no terminal to ask on; --yes deletes without asking")
     inside = len(plan["changes"]) - 1
     what = f" with the {inside} resources in it" if inside else ""
+    if proxies := plan.get("proxies"):
+        complain(f"{proxies} of its proxies {'is' if proxies == 1 else 'are'} connected")
     if not typer.confirm(f"Delete mesh {plan['mesh']}{what}?"):
         raise CommandError("nothing was deleted", REFUSED)
 

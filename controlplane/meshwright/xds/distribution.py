@@ -312,7 +312,8 @@ class Distribution:
 
     def refuse(self, key: ResourceKey, node_id: str, peer: str, reason: str) -> None:
         """Take note that a proxy was not let in, or sent away, for the status of its mesh."""
-        if self._graph(key.mesh).mesh is not None:  # proxies may ask for whatever they like
+        # Of a mesh that is there or was: proxies may ask for whatever they like.
+        if self._graph(key.mesh).head.revision:
             self._refusals.note(key, node_id, peer, reason)
             for observer in self._observers:
                 observer.refused(key.mesh)

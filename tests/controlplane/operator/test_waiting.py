@@ -25,7 +25,7 @@ from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
 from pytest_meshwright.control_plane import ControlPlane
 from pytest_meshwright.waiting import wait_until
 from tests.controlplane.meshes import node_spec
-from tests.controlplane.operator.conftest import Run
+from tests.controlplane.operator.conftest import Outcome, Run
 
 Mood = Literal["acknowledge", "dawdle", "refuse"]
 
@@ -106,6 +106,34 @@ def test_wait_ends_when_every_proxy_has_the_revision(
 
     assert outcome.code == 0
     assert outcome.err.endswith(f"mesh {mesh}: 1 connected proxy has acknowledged revision 2\n")
+
+
+def test_a_mesh_is_deleted_though_proxies_are_connected_and_who_is_left_is_told(
+    run: Run, control_plane: ControlPlane, mesh: str, node: str
+):
+    with connected(control_plane, node, "acknowledge"):
+        await_proxy(control_plane, mesh)
+        deleted = run("mesh", "delete", mesh, "--recursive", "--yes")
+
+    def knock() -> Outcome | None:
+        with connected(control_plane, node, "acknowledge"):  # it comes again, as Envoy does
+            shown = run("mesh", "show", mesh)
+        return shown if "proxies ask for it still" in shown.err else None
+
+    shown = wait_until(knock, what="the proxy to be refused")
+    status = run("status", "--mesh", mesh)
+
+    assert deleted.code == 0
+    assert deleted.err == (
+        "meshwright: 1 proxy was connected to it; what is still running keeps the configuration "
+        "that it has, and is refused from now on\n"
+    )
+    told = (
+        f"there is no mesh '{mesh}'; proxies ask for it still: virtualNode/front at "
+        "ipv4:127.0.0.1; stop them, or make it again\n"
+    )
+    assert shown.err == f"meshwright: meshName: {told}"
+    assert status.err == f"meshwright: {told}"
 
 
 def test_wait_names_who_is_missing_when_time_runs_out(
