@@ -95,11 +95,19 @@ class MeshwrightServicer(ProviderServicer):
         result: Any = {"return": PropertyValue.marshal_map(answer.return_value or {})}
         return proto.InvokeResponse(**result)
 
+    @_in_one_line
+    async def Read(self, request: Any, context: Any) -> proto.ReadResponse:  # noqa: N802
+        """As the SDK's, but of what is not there no properties, where the SDK's are empty ones.
+
+        By their lack the engine knows, in an import, that there is nothing.
+        """
+        found: proto.ReadResponse = await _SDK.Read(self, request, context)
+        return found if found.id else proto.ReadResponse()
+
     Configure = _in_one_line(_SDK.Configure)
     Check = _in_one_line(_SDK.Check)
     Diff = _in_one_line(_SDK.Diff)
     Create = _in_one_line(_SDK.Create)
-    Read = _in_one_line(_SDK.Read)
     Update = _in_one_line(_SDK.Update)
     Delete = _in_one_line(_SDK.Delete)
 

@@ -96,3 +96,23 @@ def test_an_import_of_a_wrong_id_says_how_ids_are_written(
     assert "'demo/route' is not the id of a Route: write it as MESH/ROUTER/ROUTE" in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        pytest.param(
+            lambda: meshwright.Mesh("demo", opts=pulumi.ResourceOptions(import_="demo")),
+            id="import",
+        ),
+        pytest.param(lambda: meshwright.Mesh.get("demo", "demo"), id="get"),
+    ],
+)
+def test_what_is_not_there_can_be_neither_imported_nor_read(
+    make_stack: Callable[[Callable[[], None]], PulumiStack], declare: Callable[[], meshwright.Mesh]
+) -> None:
+    def program() -> None:
+        declare()
+
+    with pytest.raises(automation.CommandError, match="resource 'demo' does not exist"):
+        make_stack(program).up()
