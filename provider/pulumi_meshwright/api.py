@@ -95,6 +95,10 @@ class _Attempts:
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.patience
 
+    def lasted(self) -> float:
+        """Seconds since the first try."""
+        return self.patience - (self.deadline - time.monotonic())
+
     def next_pause(self, *, broken: bool) -> float | None:
         """Seconds until the next try, or None when the patience has ended.
 
@@ -302,8 +306,10 @@ class Api:
         return ApiError(text, "Distrusted")
 
     def _unreachable(self, reason: str, attempts: _Attempts) -> ApiError:
+        lasted = attempts.lasted()
+        so_long = f" for {lasted:.0f} s" if lasted >= 1 else ""
         text = (
-            f"no answer from the control plane at {self.endpoint} for {attempts.patience:.0f} s "
+            f"no answer from the control plane at {self.endpoint}{so_long} "
             f"({reason}): start it, or set meshwright:endpoint or MESHWRIGHT_ENDPOINT"
         )
         return ApiError(text, "Unreachable")

@@ -98,7 +98,7 @@ class MeshwrightProvider(engine.Provider):
         self._api = Api(self._settings)
         self._convergence = Convergence(self._read_status, self._settings.convergence_timeout)
         self._changing = set()
-        self._rules = Rules(self._api)
+        self._rules = Rules(self._api, lambda reason: self._tell("", reason))
         self._api.warm_up()
         return engine.ConfigureResponse(accept_secrets=True, supports_preview=True)
 

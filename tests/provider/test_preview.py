@@ -101,12 +101,17 @@ def test_rules_beyond_the_model_are_told_at_preview_and_what_is_not_known_yet_is
     }
 
 
-def test_a_preview_does_without_a_control_plane_that_is_away(
+def test_a_preview_does_without_a_control_plane_that_is_away_and_says_so_once(
     stack: PulumiStack, meshwright_control_plane: ControlPlane
 ) -> None:
     meshwright_control_plane.stop()
 
-    assert stack.preview().change_summary == {"create": 6}
+    result = stack.preview()
+
+    assert result.change_summary == {"create": 6}
+    diagnostics = result.stdout.partition("Diagnostics:")[2]
+    notice = "warning: the control plane's own rules are not checked now: no answer"
+    assert diagnostics.count(notice) == 1
 
 
 def test_values_that_other_resources_will_have_are_no_mistakes(
