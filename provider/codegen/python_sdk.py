@@ -153,7 +153,7 @@ def emit_enums(types: dict[str, Json]) -> list[str]:
     lines += ["from enum import Enum", ""]
     for name, schema in types.items():
         lines += ["", f"class {name}(str, Enum):"]
-        lines += docstring(schema.get("description", f"The values of {name}."), "    ")
+        lines += docstring(schema["description"], "    ")
         lines.append("")
         for value in schema["enum"]:
             lines.append(f"    {_constant(value['value'])} = {value['value']!r}")

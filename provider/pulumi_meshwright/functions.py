@@ -40,6 +40,7 @@ class Field:
         required: Whether there is always one.
         shape: The shape by which the model bounds it, where it does.
         item: Of a list, what one of its objects is called; the name of the objects' type.
+        item_text: What one of them is.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Field:
     required: bool = True
     shape: Shape | None = None
     item: str = ""
+    item_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +181,15 @@ def _explain() -> Function:
                 _TARGET,
                 "Who may get it; empty where it leaves the mesh, or gets nowhere.",
                 item="ExplainRouteTarget",
+                item_text="A virtual node that may get the request.",
             ),
-            Field("steps", _STEP, "The decisions about it, in order.", item="ExplainRouteStep"),
+            Field(
+                "steps",
+                _STEP,
+                "The decisions about it, in order.",
+                item="ExplainRouteStep",
+                item_text="A decision about the request.",
+            ),
         ),
     )
 

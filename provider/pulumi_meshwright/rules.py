@@ -46,11 +46,15 @@ class Rules:
         try:
             answer = await self._api.ask_operator("check", question, patience=0)
         except ApiError as error:
-            if self._api is not None and self._tell is not None:
-                self._tell(f"the control plane's own rules are not checked now: {error}")
-            self._api = None  # nor will it answer the others of this run
+            self._give_up(error)
             return []
         secrets = find_secrets(inputs)
         return [
             Failure(each["field"], redact(each["message"], secrets)) for each in answer["problems"]
         ]
+
+    def _give_up(self, error: ApiError) -> None:
+        """Ask no more in this run, since the others would have no answer either."""
+        if self._api is not None and self._tell is not None:
+            self._tell(f"the control plane's own rules are not checked now: {error}")
+        self._api = None

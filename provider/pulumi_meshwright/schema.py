@@ -7,6 +7,7 @@ Java from it; `provider/codegen` makes the Python SDK of this distribution from 
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -54,6 +55,11 @@ _REGION = (
 _TAGS: Json = {"type": "object", "additionalProperties": {"type": "string"}}
 _TAGS_ALL = "The tags with those that the provider gives to all, its `defaultTags`."
 _DEFAULT_TAGS = f"{PACKAGE}:index:ProviderDefaultTags"
+_MISSING_TEXTS = {
+    ("LoggingFormat", "json"): "The keys of a line in JSON, in their order, and what each holds.",
+    ("LoggingFormat", "text"): "A line of text, with Envoy's command operators.",
+}
+"""Of the fields that the model says nothing of, by (structure, field)."""
 _OUTPUT_DOCS = {
     "createdDate": "When it was created: ISO 8601, in UTC.",
     "lastUpdatedDate": "When its specification was last changed: ISO 8601, in UTC.",
@@ -70,6 +76,7 @@ def build_schema(version: str) -> Json:
     resources = {kind.token: _resource(kind, types) for kind in kinds().values()}
     asked = {token: _function(function, types) for token, function in functions().items()}
     settings = {setting.name: _setting(setting, types) for setting in SETTINGS}
+    _describe_enums(types)
     return {
         "name": PACKAGE,
         "displayName": "Meshwright",
@@ -78,6 +85,8 @@ def build_schema(version: str) -> Json:
         "keywords": ["pulumi", "meshwright", "appmesh", "category/network", "kind/native"],
         "license": "Apache-2.0",
         "attribution": "The descriptions are those of the App Mesh service model in botocore.",
+        "publisher": "Meshwright",
+        "homepage": REPOSITORY,
         "repository": REPOSITORY,
         # Generated SDKs are whole packages, with their version and their go.mod.
         "meta": {"supportPack": True},
@@ -193,7 +202,8 @@ def _field(field: Field, types: dict[str, Json]) -> Json:
     documented = "" if field.shape is None else render_text(field.shape.documentation)
     described = {"description": field.text or documented}
     if isinstance(field.type, tuple):
-        types[f"{PACKAGE}:index:{field.item}"] = _object(field.type, types)
+        item = {"description": field.item_text} | _object(field.type, types)
+        types[f"{PACKAGE}:index:{field.item}"] = item
         return {"type": "array", "items": {"$ref": _ref(field.item)}} | described
     return (_TAGS if field.type == "map" else {"type": field.type}) | described
 
@@ -227,7 +237,8 @@ def _add_structure(of: StructureShape, types: dict[str, Json]) -> None:
     if description.strip():
         made["description"] = description.strip()
     for name, member in of.members.items():
-        text = "\n\n".join(filter(None, (render_text(member.documentation), render_bounds(member))))
+        documented = render_text(member.documentation) or _MISSING_TEXTS.get((of.name, name), "")
+        text = "\n\n".join(filter(None, (documented, render_bounds(member))))
         made["properties"][name] = _reference(member, types) | (
             {"description": text} if text else {}
         )
@@ -238,6 +249,21 @@ def _add_structure(of: StructureShape, types: dict[str, Json]) -> None:
         made["properties"][spelling.name] = _other_spelling(spelling, made["properties"])
     if required := required_members(of):
         made["required"] = sorted(required)
+
+
+def _describe_enums(types: dict[str, Json]) -> None:
+    """Say of each enum, which the model says nothing of, which fields take its values."""
+    for token, enum in types.items():
+        if "enum" not in enum:
+            continue
+        reference = json.dumps({"$ref": f"#/types/{token}"})
+        fields = [
+            f"`{holder.rpartition(':')[2]}.{name}`"
+            for holder, of in sorted(types.items())
+            for name, item in of.get("properties", {}).items()
+            if reference in json.dumps(item)
+        ]
+        enum["description"] = f"The values of {' and '.join(fields)}."
 
 
 def _other_spelling(spelling: Spelling, properties: Json) -> Json:

@@ -92,6 +92,40 @@ def test_every_function_argument_and_result_is_described() -> None:
     assert undescribed == []
 
 
+def test_every_type_enum_and_field_is_described() -> None:
+    undescribed = [
+        f"{token}.{name}"
+        for token, of in SCHEMA["types"].items()
+        for name, item in {"": of, **of.get("properties", {})}.items()
+        if not item.get("description")
+    ]
+
+    assert undescribed == []
+
+
+def test_a_field_has_more_of_a_text_than_its_bounds() -> None:
+    bounds = re.compile(r"(From|At least|At most|Exactly) \S+( to \S+)?( characters| items)?\.")
+
+    assert [
+        f"{token}.{name}"
+        for token, of in SCHEMA["types"].items()
+        for name, item in of.get("properties", {}).items()
+        if bounds.fullmatch(item["description"])
+    ] == []
+
+
+def test_an_enum_tells_which_fields_take_it() -> None:
+    enum = SCHEMA["types"]["meshwright:index:TcpRetryPolicyEvent"]
+
+    assert enum["description"] == (
+        "The values of `GrpcRetryPolicy.tcpRetryEvents` and `HttpRetryPolicy.tcpRetryEvents`."
+    )
+
+
+def test_packages_made_of_the_schema_name_who_made_it() -> None:
+    assert (SCHEMA["publisher"], SCHEMA["homepage"]) == ("Meshwright", SCHEMA["repository"])
+
+
 def test_there_is_a_function_to_get_each_type() -> None:
     getters = {f"meshwright:index:get{name}" for name in kinds()}
 

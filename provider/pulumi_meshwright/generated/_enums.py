@@ -7,35 +7,37 @@ from enum import Enum
 
 
 class DefaultGatewayRouteRewrite(str, Enum):
-    """The values of DefaultGatewayRouteRewrite."""
+    """The values of `GatewayRouteHostnameRewrite.defaultTargetHostname` and
+    `HttpGatewayRoutePrefixRewrite.defaultPrefix`.
+    """
 
     ENABLED = 'ENABLED'
     DISABLED = 'DISABLED'
 
 
 class DnsResponseType(str, Enum):
-    """The values of DnsResponseType."""
+    """The values of `DnsServiceDiscovery.responseType`."""
 
     LOADBALANCER = 'LOADBALANCER'
     ENDPOINTS = 'ENDPOINTS'
 
 
 class DurationUnit(str, Enum):
-    """The values of DurationUnit."""
+    """The values of `Duration.unit`."""
 
     S = 's'
     MS = 'ms'
 
 
 class EgressFilterType(str, Enum):
-    """The values of EgressFilterType."""
+    """The values of `EgressFilter.type`."""
 
     ALLOW_ALL = 'ALLOW_ALL'
     DROP_ALL = 'DROP_ALL'
 
 
 class GrpcRetryPolicyEvent(str, Enum):
-    """The values of GrpcRetryPolicyEvent."""
+    """The values of `GrpcRetryPolicy.grpcRetryEvents`."""
 
     CANCELLED = 'cancelled'
     DEADLINE_EXCEEDED = 'deadline-exceeded'
@@ -45,7 +47,7 @@ class GrpcRetryPolicyEvent(str, Enum):
 
 
 class HttpMethod(str, Enum):
-    """The values of HttpMethod."""
+    """The values of `HttpGatewayRouteMatch.method` and `HttpRouteMatch.method`."""
 
     GET = 'GET'
     HEAD = 'HEAD'
@@ -59,14 +61,16 @@ class HttpMethod(str, Enum):
 
 
 class HttpScheme(str, Enum):
-    """The values of HttpScheme."""
+    """The values of `HttpRouteMatch.scheme`."""
 
     HTTP = 'http'
     HTTPS = 'https'
 
 
 class IpPreference(str, Enum):
-    """The values of IpPreference."""
+    """The values of `AwsCloudMapServiceDiscovery.ipPreference` and
+    `DnsServiceDiscovery.ipPreference` and `MeshServiceDiscovery.ipPreference`.
+    """
 
     IPV6_PREFERRED = 'IPv6_PREFERRED'
     IPV4_PREFERRED = 'IPv4_PREFERRED'
@@ -75,7 +79,7 @@ class IpPreference(str, Enum):
 
 
 class ListenerTlsMode(str, Enum):
-    """The values of ListenerTlsMode."""
+    """The values of `ListenerTls.mode`."""
 
     STRICT = 'STRICT'
     PERMISSIVE = 'PERMISSIVE'
@@ -83,7 +87,7 @@ class ListenerTlsMode(str, Enum):
 
 
 class PortProtocol(str, Enum):
-    """The values of PortProtocol."""
+    """The values of `HealthCheckPolicy.protocol` and `PortMapping.protocol`."""
 
     HTTP = 'http'
     TCP = 'tcp'
@@ -92,13 +96,13 @@ class PortProtocol(str, Enum):
 
 
 class TcpRetryPolicyEvent(str, Enum):
-    """The values of TcpRetryPolicyEvent."""
+    """The values of `GrpcRetryPolicy.tcpRetryEvents` and `HttpRetryPolicy.tcpRetryEvents`."""
 
     CONNECTION_ERROR = 'connection-error'
 
 
 class VirtualGatewayListenerTlsMode(str, Enum):
-    """The values of VirtualGatewayListenerTlsMode."""
+    """The values of `VirtualGatewayListenerTls.mode`."""
 
     STRICT = 'STRICT'
     PERMISSIVE = 'PERMISSIVE'
@@ -106,7 +110,9 @@ class VirtualGatewayListenerTlsMode(str, Enum):
 
 
 class VirtualGatewayPortProtocol(str, Enum):
-    """The values of VirtualGatewayPortProtocol."""
+    """The values of `VirtualGatewayHealthCheckPolicy.protocol` and
+    `VirtualGatewayPortMapping.protocol`.
+    """
 
     HTTP = 'http'
     HTTP2 = 'http2'

@@ -57,8 +57,12 @@ class LoggingFormatArgsDict(TypedDict):
     """
 
     json: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[JsonFormatRefArgs, JsonFormatRefArgsDict]]]]]
+    """The keys of a line in JSON, in their order, and what each holds."""
     text: NotRequired[pulumi.Input[str]]
-    """From 1 to 1000 characters."""
+    """A line of text, with Envoy's command operators.
+
+    From 1 to 1000 characters.
+    """
     jsons: NotRequired[pulumi.Input[Sequence[pulumi.Input[Union[JsonFormatRefArgs, JsonFormatRefArgsDict]]]]]
     """`json` as `pulumi_aws` has it; give one of the two."""
 
@@ -71,8 +75,12 @@ class LoggingFormatArgs:
     """
 
     json: Optional[pulumi.Input[Sequence[pulumi.Input[JsonFormatRefArgs]]]] = pulumi.property("json", default=None)
+    """The keys of a line in JSON, in their order, and what each holds."""
     text: Optional[pulumi.Input[str]] = pulumi.property("text", default=None)
-    """From 1 to 1000 characters."""
+    """A line of text, with Envoy's command operators.
+
+    From 1 to 1000 characters.
+    """
     jsons: Optional[pulumi.Input[Sequence[pulumi.Input[JsonFormatRefArgs]]]] = pulumi.property("jsons", default=None)
     """`json` as `pulumi_aws` has it; give one of the two."""
 

@@ -32,8 +32,12 @@ class LoggingFormat(dict[str, Any]):
     """
 
     json: Optional[Sequence[JsonFormatRef]] = pulumi.property("json")
+    """The keys of a line in JSON, in their order, and what each holds."""
     text: Optional[str] = pulumi.property("text")
-    """From 1 to 1000 characters."""
+    """A line of text, with Envoy's command operators.
+
+    From 1 to 1000 characters.
+    """
 
     @property
     def jsons(self) -> Optional[Sequence[JsonFormatRef]]:
@@ -373,7 +377,7 @@ class EgressFilter(dict[str, Any]):
 
 @pulumi.output_type
 class ExplainRouteStep(dict[str, Any]):
-    """The outputs of ExplainRouteStep."""
+    """A decision about the request."""
 
     text: str = pulumi.property("text")
     """What was decided."""
@@ -383,7 +387,7 @@ class ExplainRouteStep(dict[str, Any]):
 
 @pulumi.output_type
 class ExplainRouteTarget(dict[str, Any]):
-    """The outputs of ExplainRouteTarget."""
+    """A virtual node that may get the request."""
 
     virtual_node: str = pulumi.property("virtualNode")
     """The virtual node's name."""
