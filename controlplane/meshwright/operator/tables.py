@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 Row = Sequence[str]
+
+_MOST_NAMED: Final = 3
+"""How many of the resources that a proxy refused are named."""
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -108,5 +111,8 @@ def describe_incomplete(status: Mapping[str, Any]) -> str:
 
 def describe_rejection(rejection: Mapping[str, Any]) -> str:
     """What a proxy refused and why, in a line."""
+    names: Sequence[str] = rejection["resources"]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    what = " ".join([rejection["type"], ", ".join(names[:_MOST_NAMED])]).rstrip() + more
     detail = " ".join(rejection["detail"].split())
-    return f"revision {rejection['revision']}, {rejection['type']}: {detail}"
+    return f"revision {rejection['revision']}, {what}: {detail}"

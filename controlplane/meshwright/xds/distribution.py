@@ -384,13 +384,13 @@ class Distribution:
         names = sorted(name for name, _ in rejection.contents)
         revision = connection.stream.target.revision
         told = self._tell_of(short_type(rejection.type_url), names, rejection.detail, revision)
-        connection.rejection = _find_latest(connection.rejection, told)
+        connection.rejection = _find_latest(told, connection.rejection)
         self._tell_changed(connection)
         _log.error("proxy_rejected", resource=connection.arn, peer=connection.peer, **told)
         if record.last_good is not None and connection.acknowledged_revision is None:
             # It refuses what others like it took: no reason to keep those from what is new.
             return
-        record.rejection = _find_latest(record.rejection, told)
+        record.rejection = _find_latest(told, record.rejection)
         if not rejection.contents:
             return
         record.rejected.append(

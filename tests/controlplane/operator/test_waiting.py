@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from meshwright.operator.client import CommandError
+from meshwright.operator.tables import describe_rejection
 from meshwright.operator.waiting import wait_for_revision
 from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
 from pytest_meshwright.control_plane import ControlPlane
@@ -172,6 +174,30 @@ def test_status_has_a_line_for_each_proxy(
     assert (cells[:2], cells[-3:]) == ([mesh, "virtualNode/front"], ["2", "-", "-"])
 
 
+def test_status_says_what_a_proxy_has_rejected_and_why(
+    run: Run, control_plane: ControlPlane, mesh: str, node: str
+):
+    with connected(control_plane, node, "refuse"):
+        wait_until(
+            lambda: any(
+                each.rejection and each.rejection.type == "RouteConfiguration"
+                for each in control_plane.status(mesh).proxies
+            ),
+            what="the rejection of the routes",
+        )
+        told = run("status", "--mesh", mesh).out.strip().split("\t")[-1]
+
+    assert re.fullmatch(r"revision 2, RouteConfiguration rds_\S+, rds_\S+: no such thing", told)
+
+
+def test_what_a_rejection_names_is_bounded():
+    told = {"type": "Cluster", "resources": [*"abcde"], "detail": "no", "revision": 2}
+    built = told | {"type": "configuration", "resources": []}
+
+    assert describe_rejection(told) == "revision 2, Cluster a, b, c and 2 more: no"
+    assert describe_rejection(built) == "revision 2, configuration: no"
+
+
 def test_status_of_all_meshes_as_json(run: Run, mesh: str):
     statuses = json.loads(run("status", "--json").out)
 
@@ -218,10 +244,10 @@ def test_only_the_first_of_many_are_named():
 
 def test_who_is_missing_has_what_it_rejected_before_told_of_it():
     behind = status(3, 1)
-    told = {"type": "Cluster", "detail": "no such\nthing", "revision": 2}
+    told = {"type": "Cluster", "resources": ["c"], "detail": "no such\nthing", "revision": 2}
     behind["proxies"][0]["rejection"] = told
 
     with pytest.raises(
-        CommandError, match=r"n0 \(p, at 1, having rejected revision 2, Cluster: no"
+        CommandError, match=r"n0 \(p, at 1, having rejected revision 2, Cluster c: no"
     ):
         wait_for_revision(lambda: behind, None, 0, lambda _: None)
