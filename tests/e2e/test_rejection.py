@@ -132,10 +132,9 @@ def test_what_an_envoy_rejects_takes_nothing_down_and_is_told_everywhere(front: 
     (record,) = front.control_plane.log_records("proxy_rejected")
     assert (record.fields["detail"], record.fields["revision"]) == (rejection.detail, revision)
     listener = front.service.addresses.listener
-    assert record.fields["resources"] == [
-        *(f"lds_egress_{listener}_15001", f"lds_ingress_{listener}_8080")
-    ]
-    assert f"revision {revision}, Listener: " in read_status(front)
+    refused = [f"lds_egress_{listener}_15001", f"lds_ingress_{listener}_8080"]
+    assert record.fields["resources"] == refused
+    assert f"revision {revision}, Listener {', '.join(refused)}: " in read_status(front)
     assert 'meshwright_rejections_total{type="Listener"} 1.0' in read_metrics(front)
     assert {each.status for each in front.service.application.stop_probe()} == {200}
 
