@@ -33,7 +33,7 @@ class Following:
         """Take over what is new, in whatever thread."""
         self.meshes.catch_up_all()
         if self.tokens is not None:
-            self.tokens.refresh()
+            self.tokens.follow()
 
 
 async def follow(catch_up: Following, xds: XdsServer, metrics: Metrics) -> None:

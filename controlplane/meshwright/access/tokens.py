@@ -95,10 +95,14 @@ class SigningKey:
     good_until: float | None = None
 
 
+_LOOK_SECONDS: Final = 60.0
+"""How often tokens are looked at though nothing tells that they have changed."""
+
+
 class Tokens:
     """The tokens of a store.
 
-    Its writing methods and `refresh` wait for the store; `read` and `find_fault` don't.
+    Its writing methods, `refresh` and `follow` wait for the store; `read` and `find_fault` don't.
 
     Args:
         store: The store.
@@ -114,6 +118,23 @@ class Tokens:
         self._clock = clock
         self._keys: Mapping[str, SigningKey] = {}
         self._revoked: Mapping[str, str] = {}
+        self._stamp: str | None = None
+        self._due_at = 0.0
+
+    def follow(self) -> None:
+        """Take over what any replica has written, where there may be something new.
+
+        Of that the store's heads tell, which were read just before; and it is looked at once a
+        minute for what they may have missed.
+
+        Raises:
+            StoreError: The store can't be read; what was known stays.
+        """
+        stamp, now = self._store.entries_stamp(), self._clock()
+        if stamp is not None and stamp == self._stamp and now < self._due_at:
+            return
+        self.refresh()
+        self._stamp, self._due_at = stamp, now + _LOOK_SECONDS
 
     def refresh(self) -> None:
         """Take over keys and revocations that any replica has written.

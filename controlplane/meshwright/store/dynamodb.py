@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey, mesh_resource_key
 from meshwright.store.dynamodb_clock import ServerClock
 from meshwright.store.dynamodb_items import (
+    ENTRIES_MARK,
     EXPIRY,
     HEADS,
     MAX_TRANSACTION_BYTES,
@@ -97,7 +98,9 @@ class DynamoDbStore:
         self._dynamodb_clock = ServerClock(client)
         self._table = Table(client, address.table, address.url)
         self._clock = clock
-        self._schema = 0  # as far as the heads have told
+        # As far as the heads have told.
+        self._schema = 0
+        self._entries_stamp = ""
         try:
             prepare_table(client, address, create=create)
         except BaseException:
@@ -125,6 +128,8 @@ class DynamoDbStore:
             if item["sk"]["S"] == SCHEMA_MARK:
                 self._schema = parse_version(item)
                 require_known_schema(self._schema, self.url)
+            elif item["sk"]["S"] == ENTRIES_MARK:
+                self._entries_stamp = item["stamp"]["S"]
             else:
                 heads.append(parse_head(item))
         return [head for head in heads if head.revision]  # 0: it is being restored
@@ -432,13 +437,25 @@ class DynamoDbStore:
         items = self._table.query(entries_partition(collection))
         return {item["sk"]["S"]: item["content"]["S"] for item in items}
 
+    def entries_stamp(self) -> str:
+        """What is another one once an entry was put or removed, as of the last `heads()`."""
+        return self._entries_stamp
+
     def put_entry(self, collection: str, name: str, content: str) -> None:
         """Keep a text under a name, in the place of the last one."""
         self.write_entries(collection, {name: content})
+        self._stamp_entries()
 
     def remove_entry(self, collection: str, name: str) -> None:
         """Forget a text, if there is one of that name."""
         self.write_entries(collection, {name: None})
+        self._stamp_entries()
+
+    def _stamp_entries(self) -> None:
+        # After the entry and not with it: a query may show one half of a transaction under way,
+        # and whoever saw the stamp alone would not look again.
+        key = build_key(HEADS, ENTRIES_MARK)
+        self._table.write_all([{"PutRequest": {"Item": {**key, "stamp": {"S": uuid.uuid4().hex}}}}])
 
     def write_entries(self, collection: str, contents: Mapping[str, str | None]) -> None:
         """Keep texts under their names, and forget those that are None, 25 in a request."""

@@ -5,6 +5,7 @@
     secret              secret                        the store's secret
     heads               OWNER/MESH                    a mesh's revision
     heads               schema                        the layout's version, once it has changed
+    heads               entries                       another stamp with each entry that is put
     mesh/OWNER/MESH     resource/KIND/PARENT/NAME     a resource
     mesh/OWNER/MESH     change/REVISION/PART          what a revision changed (expires)
     answer/DIGEST       answer                        an answer by its client token (expires)
@@ -37,7 +38,9 @@ NewItem = dict[str, "AttributeValueTypeDef"]
 
 HEADS: Final = "heads"
 SCHEMA_MARK: Final = "schema"
-"""Where among the heads the layout's version stands; no mesh has such a key."""
+ENTRIES_MARK: Final = "entries"
+"""Where among the heads the layout's version and the entries' stamp stand, so that whoever polls
+the heads knows them too. No mesh has such a key."""
 
 RESOURCES: Final = "resource/"
 EXPIRY: Final = "expires_at"

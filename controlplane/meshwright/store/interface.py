@@ -227,6 +227,17 @@ class Store(Protocol):
         """
         ...
 
+    def entries_stamp(self) -> str | None:
+        """What is another one once an entry was put or removed, by whatever user of this store.
+
+        It is as of the last `heads()`, and made of that: no request is made. It may miss an entry
+        whose writer was killed before it could answer.
+
+        Returns:
+            None where that is not known, and looking at the entries costs nothing.
+        """
+        ...
+
     def put_entry(self, collection: str, name: str, content: str) -> None:
         """Keep a text under a name, in the place of the last one."""
         ...
@@ -239,7 +250,7 @@ class Store(Protocol):
         """Keep texts under their names, and forget those that are None.
 
         It is for what is soon written again: whoever reads meanwhile may see some of it and not
-        the rest, and a power cut may take it back.
+        the rest, a power cut may take it back, and `entries_stamp` does not tell of it.
         """
         ...
 

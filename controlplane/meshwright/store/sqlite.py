@@ -432,6 +432,9 @@ class SqliteStore:
             self._rows("SELECT name, content FROM entries WHERE collection = ?", (collection,))
         )
 
+    def entries_stamp(self) -> None:
+        """Nothing: looking at the entries of a local file costs nothing."""
+
     def put_entry(self, collection: str, name: str, content: str) -> None:
         """Keep a text under a name, in the place of the last one."""
         with self._writing():

@@ -14,9 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from meshwright.access.tokens import TokenError, Tokens
+from meshwright.chores import Following
 from meshwright.cli import app
+from meshwright.meshes import Meshes
 from meshwright.model.resources import parse_resource_id
 from meshwright.store import Store, open_store
+from meshwright.store.dynamodb import DynamoDbStore
 from tests.certificates import issue_for_uris
 from tests.controlplane.access.ads import (
     AUTHORITY,
@@ -30,6 +33,7 @@ from tests.controlplane.access.ads import (
 )
 from tests.controlplane.access.serving import Server, serving
 from tests.controlplane.clock import Clock
+from tests.controlplane.store.requests_seen import count_requests
 
 ACCOUNT = "000000000000"
 SCOPE = parse_resource_id(FRONT, account_id=ACCOUNT)
@@ -187,6 +191,44 @@ def test_what_one_replica_issues_and_revokes_the_others_know(store: Store):
     other.refresh()
     with pytest.raises(TokenError, match="was revoked"):
         other.read(token)
+
+
+def test_who_follows_an_idle_table_asks_for_nothing_but_the_heads(new_table: Callable[[], str]):
+    """What an idle control plane costs, as docs/store.md says, with tokens too."""
+    with closing(DynamoDbStore(new_table())) as store:
+        clock = Clock()
+        tokens = replica(store, clock)
+        tokens.issue(SCOPE, seconds=None)
+        following = Following(Meshes(store), tokens)
+        following()
+        with count_requests(store) as idle:
+            following()
+            following()
+        clock.now += 60
+        with count_requests(store) as after_a_minute:
+            following()
+
+    assert idle == ["Query"] * 2
+    assert after_a_minute == ["Query"] * 3
+
+
+def test_who_follows_a_table_knows_what_another_replica_issues_and_revokes(
+    new_table: Callable[[], str],
+):
+    url, clock = new_table(), Clock()
+    with closing(open_store(url)) as here, closing(open_store(url)) as there:
+        one, other = replica(here, clock), replica(there, clock)
+        following = Following(Meshes(there), other)
+        following()
+        token, record = one.issue(SCOPE, seconds=None)
+        following()
+        scope = other.read(token).scope
+        one.revoke(record)
+        following()
+        with pytest.raises(TokenError, match="was revoked"):
+            other.read(token)
+
+    assert scope == SCOPE
 
 
 def test_a_key_that_was_replaced_counts_for_the_overlap(store: Store):
