@@ -6,6 +6,9 @@ A command imports what it works with when it runs: none has to wait for the serv
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from meshwright.bootstrap_commands import bootstrap_command
@@ -21,6 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # the others keep the ends of lines in docstrings
 )
 attach(app)
 app.add_typer(token_app)
@@ -31,8 +35,21 @@ app.command("render")(render_command)
 app.command("explain")(explain_command)
 
 
+def _print_version(is_asked: bool) -> None:  # noqa: FBT001 - typer's form of a callback
+    if is_asked:
+        typer.echo(f"meshwright {version('meshwright')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:  # pyright: ignore[reportUnusedFunction] - typer calls it
+def _root(  # pyright: ignore[reportUnusedFunction] - typer calls it
+    _: Annotated[  # noqa: FBT002 - typer makes a flag of it
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     """A control plane that serves the App Mesh API and drives Envoys over xDS."""
 
 

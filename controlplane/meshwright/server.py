@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,6 +141,7 @@ async def serve(settings: Settings) -> None:
         publishing = asyncio.create_task(publisher.run())
         _log.info(
             "serving",
+            version=version("meshwright"),
             replica=replica,
             api=_address_of(api_socket),
             xds=xds_address,

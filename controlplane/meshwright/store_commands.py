@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from meshwright.complaints import fail
+from meshwright.complaints import complain, fail
 
 if TYPE_CHECKING:
     from meshwright.store.copying import Copy
@@ -55,7 +55,10 @@ def copy_command(
             closing(open_store(target)) as target_store,
         ):
             progress = Console(stderr=True)
-            for copy in plan_copies(source_store, target_store, mesh):
+            copies = plan_copies(source_store, target_store, mesh)
+            if not copies:
+                complain(f"there is no mesh in {source}: nothing to copy")
+            for copy in copies:
                 with progress.status(f"copying {_describe(copy)}"):
                     if not copy.is_there:
                         carry_out(copy, source_store, target_store)

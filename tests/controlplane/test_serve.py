@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,23 @@ def test_settings_come_from_the_environment_too(control_plane: ControlPlane, tmp
 @pytest.mark.parametrize("command", [["--help"], ["serve", "--help"], ["render", "--help"]])
 def test_help_teaches(command: list[str]):
     assert "Usage: meshwright" in run(*command).stdout
+
+
+def test_the_version_is_told(control_plane: ControlPlane):
+    (serving,) = [each for each in control_plane.log_records() if each.event == "serving"]
+
+    assert run("--version").stdout == f"meshwright {version('meshwright')}\n"
+    assert serving.fields["version"] == version("meshwright")
+
+
+def test_help_fills_its_lines():
+    """Docstrings' own ends of lines would leave words alone on theirs."""
+    lines = run("mesh", "apply", "--help", COLUMNS="80").stdout.splitlines()
+
+    assert [line.strip() for line in lines if "against the mesh as it would" in line] == [
+        "Everything is checked first, against the mesh as it would be, and every"
+    ]
+    assert any(line.strip().startswith("problem is shown with its document") for line in lines)
 
 
 def knock(control_plane: ControlPlane, request: Any, *, delta: bool = True) -> grpc.RpcError:

@@ -129,6 +129,16 @@ def test_the_command_line_has_it(files: tuple[str, str]) -> None:
     assert read(files[1]) == read(files[0])
 
 
+def test_a_store_without_meshes_is_told_to_be_one(new_file: NewUrl) -> None:
+    source, target = new_file(), new_file()
+    open_store(source).close()
+
+    outcome = CliRunner().invoke(store_app, ["copy", source, target])
+
+    assert (outcome.exit_code, outcome.stdout) == (0, "")
+    assert outcome.stderr == f"meshwright: there is no mesh in {source}: nothing to copy\n"
+
+
 def test_a_large_mesh_is_copied(urls: tuple[str, str]) -> None:
     """One that takes many transactions of DynamoDB."""
     node = build_resource(Kind.VIRTUAL_NODE, "node", {})
