@@ -42,9 +42,10 @@ from meshwright.meshes import Meshes
 from meshwright.model.endpoints import find_host_and_port
 from meshwright.presence.publishing import Publisher
 from meshwright.presence.reading import OtherReplicas
+from meshwright.presence.rejections import Rejections
 from meshwright.reloading import ReloadedFiles
 from meshwright.status import Statuses
-from meshwright.store import open_store
+from meshwright.store import StoreError, open_store
 from meshwright.xds.admission import Gate
 from meshwright.xds.bounds import Bounds
 from meshwright.xds.distribution import Distribution, Pace
@@ -132,12 +133,15 @@ async def serve(settings: Settings) -> None:
         address = f"{socket.gethostname()} {_address_of(api_socket)}"
         publisher = Publisher(parts.meshes.store, parts.distribution, replica, address)
         await asyncio.to_thread(publisher.retire_predecessor)
+        rejections = Rejections(parts.meshes.store, parts.distribution)
+        await rejections.load()
         others = OtherReplicas(parts.meshes.store, publisher.instance)
         statuses = Statuses(parts.meshes, parts.distribution, others, replica)
         api, xds = _build_api(settings, parts, statuses), _build_xds(settings, parts)
         xds_address = await _listen_xds(xds, settings, parts.xds_certificate, stack)
         serving = asyncio.create_task(api.serve(sockets=[api_socket]))
         chores = _begin_chores(parts, xds)
+        chores.append(asyncio.create_task(rejections.run()))
         publishing = asyncio.create_task(publisher.run())
         _log.info(
             "serving",
@@ -156,6 +160,8 @@ async def serve(settings: Settings) -> None:
         await parts.cloud_map.close()
         api.should_exit = True
         await asyncio.gather(serving, xds.stop(settings.drain_seconds))
+        with contextlib.suppress(StoreError):
+            await rejections.write()
         publisher.close()
         await publishing
     _log.info("stopped")

@@ -149,6 +149,20 @@ def test_a_proxy_that_connects_later_gets_the_last_good_configuration(front: Fro
     assert count_rejections(another) == 0
 
 
+def test_after_a_restart_nobody_is_sent_what_was_rejected(front: Front):
+    front.update(BAD_FILE)
+    front.wait_rejected()
+
+    front.control_plane.stop()
+    front.control_plane.start()
+    another = front.start_another()
+    wait_until(lambda: len(front.proxies()) == 2, what="both to be connected", timeout=60)
+
+    assert log_files(another) == {"/dev/stdout"}
+    assert [count_rejections(each) for each in (front.service.envoy, another)] == [1, 0]
+    assert [each.rejection is not None for each in front.proxies()] == [True, True]
+
+
 def test_what_was_rejected_is_not_sent_again_until_an_edit_mends_it(front: Front):
     front.update(BAD_FILE)
     front.wait_rejected()

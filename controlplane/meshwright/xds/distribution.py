@@ -24,7 +24,7 @@ from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey
 from meshwright.translate import Proxy
 from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.proxy_status import Observer, ProxyStatus
-from meshwright.xds.records import ProxyRecord, ProxyRecords
+from meshwright.xds.records import Contents, ProxyRecord, ProxyRecords
 from meshwright.xds.refusals import Refusal, Refusals
 from meshwright.xds.resources import Snapshot
 from meshwright.xds.snapshots import Snapshots
@@ -318,6 +318,33 @@ class Distribution:
             for observer in self._observers:
                 observer.refused(key.mesh)
 
+    def knows(self, key: ResourceKey) -> bool:
+        """Whether there is a resource."""
+        return key in self._graph(key.mesh).resources
+
+    def recall(
+        self,
+        proxy: Proxy,
+        rejection: dict[str, Any],
+        rejected: Iterable[Contents],
+        good: Snapshot,
+    ) -> None:
+        """Take over what proxies have rejected elsewhere, or before this process began.
+
+        Args:
+            proxy: What proxies.
+            rejection: Their last rejection, as the status tells it.
+            rejected: What they refused together, refusal by refusal.
+            good: What they go on with.
+        """
+        record = self._records.recall(proxy)
+        if record.last_good is None:
+            record.last_good, record.rejection = good, rejection
+            record.rejected.extend(rejected)
+            self._offer(
+                each for each in self._connections.get(proxy.key, []) if each.proxy == proxy
+            )
+
     def disconnect(self, connection: Connection) -> None:
         """Forget a stream; what its proxy acknowledged and refused is kept for its next one."""
         key = connection.proxy.key
@@ -387,8 +414,15 @@ class Distribution:
         connection.rejection = _find_latest(told, connection.rejection)
         self._tell_changed(connection)
         _log.error("proxy_rejected", resource=connection.arn, peer=connection.peer, **told)
-        if record.last_good is not None and connection.acknowledged_revision is None:
-            # It refuses what others like it took: no reason to keep those from what is new.
+        alike = [
+            each
+            for each in self._connections[connection.proxy.key]
+            if each.proxy == connection.proxy
+        ]
+        if connection.acknowledged_revision is None and any(
+            each.acknowledged_revision is not None for each in alike
+        ):
+            # It takes nothing that others like it took: no reason to keep those from what is new.
             return
         record.rejection = _find_latest(told, record.rejection)
         if not rejection.contents:
@@ -396,11 +430,7 @@ class Distribution:
         record.rejected.append(
             frozenset((rejection.type_url, *content) for content in rejection.contents)
         )
-        self._offer(
-            each
-            for each in self._connections[connection.proxy.key]
-            if each.proxy == connection.proxy
-        )
+        self._offer(alike)
 
     def _tell_of(
         self, kind: str, resources: Sequence[str], detail: str, revision: int

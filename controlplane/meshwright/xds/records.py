@@ -71,6 +71,10 @@ class _NodeRecords:
     connected: dict[Proxy, ProxyRecord] = field(default_factory=dict[Proxy, ProxyRecord])
     left: dict[Proxy, ProxyRecord] = field(default_factory=dict[Proxy, ProxyRecord])
 
+    def forget_too_many(self) -> None:
+        if len(self.left) > UNCONNECTED_KEPT:
+            del self.left[next(iter(self.left))]
+
 
 class ProxyRecords:
     """The records of all proxies."""
@@ -93,8 +97,16 @@ class ProxyRecords:
         if record.streams or node is None or node.connected.get(proxy) is not record:
             return
         node.left[proxy] = node.connected.pop(proxy)
-        if len(node.left) > UNCONNECTED_KEPT:
-            del node.left[next(iter(node.left))]
+        node.forget_too_many()
+
+    def recall(self, proxy: Proxy) -> ProxyRecord:
+        """The record of proxies, of which there need be none."""
+        node = self._nodes.setdefault(proxy.key, _NodeRecords())
+        record = node.connected.get(proxy) or node.left.get(proxy)
+        if record is None:
+            record = node.left[proxy] = ProxyRecord()
+            node.forget_too_many()
+        return record
 
     def forget(self, key: ResourceKey) -> None:
         """Forget everything of a virtual node or gateway that was deleted."""
@@ -104,10 +116,12 @@ class ProxyRecords:
 def _refresh(good: Snapshot, newer: Snapshot, refused: Contents) -> Snapshot:
     """A snapshot with the endpoints and secrets of a newer one, where they were not refused."""
     fresh: dict[str, dict[str, PackedResource]] = {}
+    pending = set(good.pending)
     for type_url in (ENDPOINT, SECRET):
         fresh[type_url] = dict(good.of_type(type_url))
-        for name in good.of_type(type_url):
+        for name in (*good.of_type(type_url), *good.pending_of(type_url)):
             resource = newer.of_type(type_url).get(name)
             if resource is not None and (type_url, name, resource.version) not in refused:
                 fresh[type_url][name] = resource
-    return replace(good, resources={**good.resources, **fresh})
+                pending.discard((type_url, name))
+    return replace(good, resources={**good.resources, **fresh}, pending=frozenset(pending))

@@ -151,6 +151,24 @@ def test_a_new_proxy_of_a_node_that_rejects_gets_its_last_good_configuration(mes
     run(test)
 
 
+def test_a_new_proxy_that_rejects_gets_the_last_good_of_those_who_have_left(meshes: Meshes):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        left = Client(distribution, "front")
+        good = left.connection.stream.target.contents()
+        distribution.disconnect(left.connection)
+        commit(meshes, split({"blue": 1}, 2))
+        await until(lambda: distribution.revision(DEMO) == 2)
+
+        new = Client(distribution, "front", refuses_version_2)
+
+        assert new.connection.stream.target.contents() == good
+        assert new.status.acknowledged_revision == 1
+        assert new.status.rejection is not None
+
+    run(test)
+
+
 def test_a_rejected_configuration_is_sent_once(meshes: Meshes):
     async def test() -> None:
         distribution = build_distribution(meshes)

@@ -94,6 +94,17 @@ def test_the_last_good_has_the_endpoints_of_today():
     assert record.choose(newer) is chosen
 
 
+def test_the_last_good_gets_what_it_waited_for():
+    good = snapshot(1, clusters={"a": "1"}, pending=[(ENDPOINT, "a"), (ENDPOINT, "b")])
+    record = ProxyRecord(last_good=good)
+    record.rejected.append(frozenset([(CLUSTER, "a", "bad")]))
+
+    chosen = record.choose(snapshot(3, clusters={"a": "bad"}, endpoints={"a": "2"}))
+
+    assert versions(chosen, ENDPOINT) == {"a": "2"}
+    assert chosen.pending == {(ENDPOINT, "b")}
+
+
 def test_the_last_good_keeps_its_own_in_place_of_endpoints_that_were_refused():
     record = refusing((ENDPOINT, "a", "bad"))
 
