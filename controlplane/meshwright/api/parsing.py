@@ -13,7 +13,7 @@ from typing import Any, cast
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 from starlette.datastructures import QueryParams
 
-from meshwright.api.errors import bad_request
+from meshwright.api.errors import ApiError, bad_request
 
 MAX_NESTING = 64
 """How deep a body may nest; the deepest path of the model is well below it."""
@@ -58,14 +58,20 @@ def parse_object(body: bytes) -> dict[str, Any]:
         return {}
     try:
         document: object = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise bad_request(f"body: is not valid JSON: {error}") from None
+    except RecursionError:
+        raise _too_deep() from None
     parsed = json_object(document)
     if parsed is None:
         raise bad_request('body: is not a JSON object, such as {"meshName": "demo"}')
     if _depth_exceeds(parsed, MAX_NESTING):
-        raise bad_request(f"body: nests deeper than {MAX_NESTING} levels")
+        raise _too_deep()
     return parsed
+
+
+def _too_deep() -> ApiError:
+    return bad_request(f"body: nests deeper than {MAX_NESTING} levels")
 
 
 def _parse_body(shape: StructureShape, body: bytes) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def test_several_wrong_fields_are_all_named(control_plane: ControlPlane, mesh: s
         (b"[]", "body: is not a JSON object"),
         (b"\xff\xfe", "body: is not valid JSON"),
         (b'{"meshName": NaN}', "body: is not valid JSON"),
-        (b"[" * 100_000, "body: is not valid JSON"),
+        (b"[" * 100_000, "body: nests deeper than 64"),
         (b'{"meshName": ' + b'{"a":' * 80 + b"1" + b"}" * 81, "body: nests deeper than 64"),
         (b'{"meshName": "a", "spek": {}}', "spek: is not a field of CreateMeshInput; did you"),
         (b'{"meshName": 1}', "meshName: must be a string, got 1"),
