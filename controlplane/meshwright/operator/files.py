@@ -1,13 +1,14 @@
 """Meshes as files: read for `apply`, written by `export`.
 
-A file holds documents in the shapes of the AWS CLI's `--cli-input-json`: YAML documents, a JSON
-object, or a list of them.
+A file holds documents in the shapes of the AWS CLI's `--cli-input-json`: YAML documents, or JSON
+objects one after another or in a list.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from meshwright.operator.client import CommandError
 
 _DEEPEST: Final = 60
 """Deeper than anything in the model, and where an alias that holds itself is given up."""
+
+_JSON_SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,33 @@ def _read_file(name: str) -> Iterator[Source]:
 
 
 def _parse(name: str, text: str) -> Iterable[object]:
-    try:
-        # JSON is tried first: it is much faster, and YAML takes no tabs.
-        return [json.loads(text)]
-    except (ValueError, RecursionError):
-        pass
+    # JSON is tried first: it is much faster, and YAML takes no tabs.
+    if (documents := _parse_json(text)) is not None:
+        return documents
     try:
         return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
     except yaml.YAMLError as error:
         raise CommandError(f"{name}: is neither JSON nor YAML: {_one_line(error)}") from None
+
+
+def _parse_json(text: str) -> list[object] | None:
+    """JSON documents one after another, as `jq` prints them; None for what is no JSON."""
+    decoder = json.JSONDecoder()
+    documents: list[object] = []
+    at = _skip_space(text, 0)
+    try:
+        while at < len(text):
+            document, end = decoder.raw_decode(text, at)
+            documents.append(document)
+            at = _skip_space(text, end)
+    except (ValueError, RecursionError):
+        return None
+    return documents
+
+
+def _skip_space(text: str, at: int) -> int:
+    space = _JSON_SPACE.match(text, at)
+    return space.end() if space is not None else at
 
 
 def _one_line(error: yaml.YAMLError) -> str:

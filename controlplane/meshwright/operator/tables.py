@@ -28,7 +28,8 @@ def print_rows(columns: Sequence[str], rows: Sequence[Row]) -> None:
 
 def build_table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
     """Rows under their headings, as rich draws them."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    # As little room as possible between columns: the headings of `mesh list` fill a terminal.
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:

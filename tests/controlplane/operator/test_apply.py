@@ -153,6 +153,16 @@ def test_a_json_list_holds_documents(run: Run, mesh: str):
     assert "6 created" in outcome.out
 
 
+def test_json_documents_may_follow_each_other(run: Run, mesh: str, tmp_path: Path):
+    """As jq prints them, or cat does with files for --cli-input-json."""
+    file = tmp_path / "mesh.json"
+    file.write_text("\n".join(json.dumps(each, indent=2) for each in documents(mesh)) + "\n")
+
+    outcome = run("mesh", "apply", "-f", str(file))
+
+    assert outcome.out.endswith("6 created, 0 changed, 0 deleted, 1 unchanged\n")
+
+
 def test_pruning_deletes_what_is_not_declared(run: Run, applied: str, appmesh: Any):
     content = [each for each in documents(applied) if each.get("virtualNodeName") != "front"]
 
