@@ -23,3 +23,9 @@ def __getattr__(name: str) -> object:
     except AttributeError:
         message = f"module 'pulumi_meshwright' has no attribute '{name}'"
         raise AttributeError(message) from None
+
+
+def __dir__() -> list[str]:
+    """The SDK's names, for whoever explores the module by hand."""
+    sdk = import_module("pulumi_meshwright.appmesh")
+    return sorted({*globals(), *sdk.__all__, "appmesh"})

@@ -117,8 +117,8 @@ class MeshwrightProvider(engine.Provider):
             inputs["spec"] = spec.value
         region = self._settings.region if self._api is not None else None
         found = check_inputs(kind, inputs, region=region)
-        if not found and not spec.clashes and inputs.get("spec") != request.old_inputs.get("spec"):
-            found = await self._rules.find_broken(kind, inputs)
+        if not spec.clashes and inputs.get("spec") != request.old_inputs.get("spec"):
+            found += await self._rules.find_broken(kind, inputs, found)
         failures = [Failure(spec.as_written(each.path), each.reason) for each in found]
         for path in spec.ignored:
             self._tell(request.urn, f"{path} is ignored, as AWS's provider does: remove it")

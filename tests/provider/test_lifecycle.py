@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import pulumi
 from pulumi import automation
 
+import pulumi_meshwright as meshwright
 from tests.provider.programs import Colors, changes
 
 if TYPE_CHECKING:
@@ -127,6 +129,39 @@ def test_an_update_that_waits_for_proxies_ends_where_none_is_connected(
 
     assert changes(stack.up()) == {"update": 1}
     assert changes(stack.destroy()) == {"delete": 6}
+
+
+def test_a_field_whose_changes_are_ignored_is_left_to_others(
+    stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    """A weight that something else shifts; its path is written as errors write it."""
+    weights: list[int] = [1, 2]
+    path = "spec.httpRoute.action.weightedTargets[0].weight"
+
+    def declare(mesh: meshwright.Mesh) -> None:
+        target = {"virtual_node": "blue", "weight": weights[0]}
+        action: Any = {"weighted_targets": [target]}
+        meshwright.Route(
+            "shifted",
+            mesh_name=mesh.name,
+            virtual_router_name="color",
+            spec={"http_route": {"match": {"prefix": "/shifted"}, "action": action}},
+            opts=pulumi.ResourceOptions(ignore_changes=[path]),
+        )
+
+    stack.up()
+    colors.extra.append(declare)
+    stack.up()
+    client: Any = meshwright_control_plane.client()
+    shifted = {"meshName": "demo", "virtualRouterName": "color", "routeName": "shifted"}
+    spec = client.describe_route(**shifted)["route"]["spec"]
+    spec["httpRoute"]["action"]["weightedTargets"][0]["weight"] = 50
+    client.update_route(**shifted, spec=spec)
+    weights.pop(0)
+
+    assert changes(stack.refresh()) == {"update": 1}
+    assert changes(stack.up()) == {}
+    assert client.describe_route(**shifted)["route"]["spec"] == spec
 
 
 def test_destroying_a_target_removes_first_what_depends_on_it(

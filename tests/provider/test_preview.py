@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 PROBLEM = "meshwright:index:{} resource '{}' has a problem: "
 
+TCP_TIMEOUT_OF_HTTP: Any = {
+    "port_mapping": {"port": 8080, "protocol": "http"},
+    "timeout": {"tcp": {"idle": {"unit": "s", "value": 5}}},
+}
+MISFIT = "does not fit a listener with protocol http; use timeout.http"
+"""What the control plane says of it."""
+
 
 def test_a_weight_of_101_fails_by_the_property_s_path(stack: PulumiStack, colors: Colors) -> None:
     colors.weight = 101
@@ -72,21 +79,10 @@ def test_a_field_in_aws_s_spelling_is_reported_as_the_program_wrote_it(
     }
 
 
-def test_rules_beyond_the_model_are_told_at_preview_and_what_is_not_known_yet_is_let_pass(
-    stack: PulumiStack, colors: Colors
-) -> None:
+def test_rules_beyond_the_model_are_told_at_preview(stack: PulumiStack, colors: Colors) -> None:
     def declare(mesh: meshwright.Mesh) -> None:
-        listener: Any = {
-            "port_mapping": {"port": 8080, "protocol": "http"},
-            "timeout": {"tcp": {"idle": {"unit": "s", "value": 5}}},
-        }
-        meshwright.VirtualNode("wrong", mesh_name=mesh.name, spec={"listeners": [listener]})
-        path = mesh.uid.apply(lambda uid: f"/{uid}")
-        meshwright.VirtualNode(
-            "unknown",
-            mesh_name=mesh.name,
-            spec={"listeners": [listener], "logging": {"access_log": {"file": {"path": path}}}},
-        )
+        spec: Any = {"listeners": [TCP_TIMEOUT_OF_HTTP]}
+        meshwright.VirtualNode("wrong", mesh_name=mesh.name, spec=spec)
 
     colors.extra.append(declare)
 
@@ -94,10 +90,32 @@ def test_rules_beyond_the_model_are_told_at_preview_and_what_is_not_known_yet_is
         stack.preview()
 
     at = PROBLEM.format("VirtualNode", "wrong") + "spec."
-    reason = "does not fit a listener with protocol http; use timeout.http"
     assert set(errors(str(caught.value))) == {
         f"{at}serviceDiscovery is required where the virtual node has a listener",
-        f"{at}listeners[0].timeout.tcp {reason}",
+        f"{at}listeners[0].timeout.tcp {MISFIT}",
+    }
+
+
+def test_rules_are_told_beside_what_is_wrong_by_the_model_and_what_is_not_known_yet(
+    stack: PulumiStack, colors: Colors
+) -> None:
+    def declare(mesh: meshwright.Mesh) -> None:
+        spec: Any = {
+            "listeners": [TCP_TIMEOUT_OF_HTTP],
+            "service_discovery": {"dns": {"hostname": mesh.uid}},
+            "logging": {"access_log": {"file": {"path": ""}}},
+        }
+        meshwright.VirtualNode("wrong", mesh_name=mesh.name, spec=spec)
+
+    colors.extra.append(declare)
+
+    with pytest.raises(automation.CommandError) as caught:
+        stack.preview()
+
+    at = PROBLEM.format("VirtualNode", "wrong") + "spec."
+    assert set(errors(str(caught.value))) == {
+        f"{at}listeners[0].timeout.tcp {MISFIT}",
+        f"{at}logging.accessLog.file.path must have at least 1 characters, has 0",
     }
 
 

@@ -121,3 +121,7 @@ def test_all_seven_types_and_their_args_are_public() -> None:
     names += ["VirtualGateway", "GatewayRoute", "Provider"]
 
     assert {f"{name}{form}" for name in names for form in ("", "Args")} <= set(meshwright.__all__)
+
+
+def test_whoever_explores_the_module_finds_its_names() -> None:
+    assert {"VirtualNode", "PortProtocol", "appmesh"} <= set(dir(meshwright))
