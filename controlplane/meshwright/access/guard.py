@@ -61,6 +61,7 @@ class Guard:
             AccessError: The request can't be let in, whatever its body.
         """
         if self._keys is None:
+            _require_no_page(head)
             return None
         claim = parse_claim(head)
         key = self._keys.find(claim.access_key_id)
@@ -98,3 +99,21 @@ class Guard:
             AccessError: See `SpentSignatures.use`.
         """
         return self._spent.use(candidate.claim, self._clock())
+
+
+def _require_no_page(head: RequestHead) -> None:
+    """Check that it is no web page that asks, in a browser that can reach this machine's loopback.
+
+    Browsers send some requests for any page, whatever their body, and tell the page's origin with
+    all but GETs (https://fetch.spec.whatwg.org/#append-a-request-origin-header); nothing else
+    that calls this API does.
+
+    Raises:
+        AccessError: It is one.
+    """
+    if any(name.lower() == "origin" for name, _ in head.headers):
+        raise AccessError(
+            "AccessDeniedException",
+            "web pages are not served where there are no access keys, since any page in a browser "
+            "on this machine could ask; give --access-keys",
+        )
