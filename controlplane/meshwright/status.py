@@ -21,7 +21,8 @@ from meshwright.model.resources import MeshKey, Resource
 from meshwright.presence.reading import Elsewhere, OtherReplicas, ReplicaProxy, ReplicaRefusal
 from meshwright.store import StoreError
 from meshwright.turns import work_in_turns
-from meshwright.xds.distribution import Connection, Distribution
+from meshwright.xds.connection import Connection
+from meshwright.xds.distribution import Distribution
 from meshwright.xds.refusals import host_of
 
 _PATIENCE_SECONDS: Final = 5.0

@@ -39,7 +39,8 @@ from meshwright.presence.entries import (
     render_rows,
 )
 from meshwright.store import Store, StoreError
-from meshwright.xds.distribution import Connection, Distribution
+from meshwright.xds.connection import Connection
+from meshwright.xds.distribution import Distribution
 from meshwright.xds.proxy_status import ProxyStatus
 from meshwright.xds.refusals import Refusal
 

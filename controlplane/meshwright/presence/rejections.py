@@ -26,7 +26,8 @@ from meshwright.model.resources import Kind, MeshKey, ResourceKey
 from meshwright.store import Store, StoreError
 from meshwright.translate import Interception, Proxy
 from meshwright.translate.packing import digest
-from meshwright.xds.distribution import Connection, Distribution
+from meshwright.xds.connection import Connection
+from meshwright.xds.distribution import Distribution
 from meshwright.xds.records import Contents, ProxyRecord
 from meshwright.xds.resources import SECRET, PackedResource, Snapshot
 

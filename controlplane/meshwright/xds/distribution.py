@@ -18,10 +18,10 @@ import structlog
 from meshwright.discovery.outside import LiveOutside
 from meshwright.graph import Graph
 from meshwright.graph.findings import Finding
-from meshwright.graph.graph import PROXY_KINDS
 from meshwright.meshes import Meshes, Transition
-from meshwright.model.resources import Kind, MeshKey, Resource, ResourceKey
+from meshwright.model.resources import MeshKey, Resource, ResourceKey
 from meshwright.translate import Proxy
+from meshwright.xds.connection import Connection
 from meshwright.xds.metrics import Metrics, short_type
 from meshwright.xds.proxy_status import Observer, ProxyStatus
 from meshwright.xds.records import Contents, ProxyRecord, ProxyRecords
@@ -30,6 +30,7 @@ from meshwright.xds.resources import Snapshot
 from meshwright.xds.snapshots import Snapshots
 from meshwright.xds.stream import Dialect, ProxyStream, Rejection
 from meshwright.xds.turn_log import TurnLog
+from meshwright.xds.unknown_proxies import find_fault, get_proxied
 from meshwright.xds.wire import Node, Request
 
 _log = structlog.get_logger("meshwright.xds")
@@ -37,10 +38,6 @@ _log = structlog.get_logger("meshwright.xds")
 
 NOT_BUILT: Final = "configuration"
 """Stands in the place of a rejection's type where it is the control plane that has failed."""
-
-
-class UnknownProxyError(Exception):
-    """A proxy names a resource that is not there; the message says what was expected."""
 
 
 class NotBuiltError(Exception):
@@ -58,42 +55,6 @@ class Pace:
 
     quiet_seconds: float = 0.005
     longest_seconds: float = 0.1
-
-
-@dataclass(slots=True, eq=False)
-class Connection:
-    """One stream of one proxy.
-
-    Attributes:
-        proxy: The proxy.
-        node: What it said of itself.
-        peer: Where it comes from, as gRPC writes it.
-        arn: The ARN of its virtual node.
-        record: What is remembered of proxies like it.
-        stream: Its state machine.
-        wake: Called when there may be something to send.
-        close: Called with a reason when the proxy's resource is gone.
-        connected_at: When it came, in seconds since the epoch.
-        acknowledged_revision: The revision whose configuration it last acknowledged whole.
-        acknowledged_at: When it did, in seconds since the epoch.
-        behind_since: When something changed for it that it has not acknowledged, by the loop's
-            clock.
-        rejection: What it last refused itself, until it has accepted something later.
-    """
-
-    proxy: Proxy
-    node: Node
-    peer: str
-    arn: str
-    record: ProxyRecord
-    stream: ProxyStream
-    wake: Callable[[], None]
-    close: Callable[[str], None]
-    connected_at: float
-    acknowledged_revision: int | None = None
-    acknowledged_at: float | None = None
-    behind_since: float | None = None
-    rejection: dict[str, Any] | None = None
 
 
 class Distribution:
@@ -199,7 +160,7 @@ class Distribution:
         dirty, self._dirty = self._dirty, set()
         for key in dirty:
             self._snapshots.pop(key, None)
-            fault = _find_fault(self._graph(key.mesh), key)
+            fault = find_fault(self._graph(key.mesh), key)
             if fault is None:
                 self._offer(self._connections.get(key, []))
             else:
@@ -279,13 +240,7 @@ class Distribution:
             UnknownProxyError: The mesh has no such resource, or no proxy can be for it.
             NotBuiltError: Its configuration can't be built, and no proxy like it has had one.
         """
-        graph = self._graph(proxy.key.mesh)
-        resource = graph.resources.get(proxy.key)
-        if resource is None or proxy.key.kind not in PROXY_KINDS:
-            raise UnknownProxyError(_explain_unknown(graph, proxy.key))
-        fault = _find_fault(graph, proxy.key)
-        if fault is not None:
-            raise UnknownProxyError(fault)
+        resource = get_proxied(self._graph(proxy.key.mesh), proxy.key)
         record = self._records.arrive(proxy)
         target = self._choose(proxy, record, resource.arn, peer) or record.last_good
         if target is None:
@@ -541,29 +496,3 @@ def _find_latest(*rejections: dict[str, Any] | None) -> dict[str, Any] | None:
     """
     told = [each for each in rejections if each is not None]
     return max(told, key=lambda each: each["revision"], default=None)
-
-
-def _find_fault(graph: Graph, key: ResourceKey) -> str | None:
-    """Why a virtual node or gateway gets no configuration (any more); None where it does."""
-    resource = graph.resources.get(key)
-    if resource is None:
-        return f"{key} was deleted from mesh {key.mesh.name!r}"
-    if not graph.admits(resource.resource_owner):
-        return (
-            f"{key} is account {resource.resource_owner}'s, and mesh {key.mesh.name!r} is not "
-            "shared with that account any more"
-        )
-    return None
-
-
-def _explain_unknown(graph: Graph, key: ResourceKey) -> str:
-    kind = key.kind if key.kind in PROXY_KINDS else Kind.VIRTUAL_NODE
-    expected = f"expected mesh/{key.mesh.name}/{kind.value}/NAME or its ARN"
-    if graph.mesh is None:
-        return f"there is no mesh {key.mesh.name!r}; {expected} with a mesh that exists"
-    names = sorted(each.name for each in graph.resources if each.kind is kind)
-    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "") if names else "none"
-    return (
-        f"there is no {key} in mesh {key.mesh.name!r}; {expected}, with one of its {kind.label}s: "
-        f"{shown}"
-    )

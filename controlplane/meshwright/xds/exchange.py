@@ -19,14 +19,11 @@ from meshwright.model.resources import ResourceKey
 from meshwright.translate import Proxy, parse_proxy
 from meshwright.xds.admission import Admission, Credentials, Gate, NotAdmittedError
 from meshwright.xds.bounds import Bounds, TurnedAwayError, Turnstile
-from meshwright.xds.distribution import (
-    Connection,
-    Distribution,
-    NotBuiltError,
-    UnknownProxyError,
-)
+from meshwright.xds.connection import Connection
+from meshwright.xds.distribution import Distribution, NotBuiltError
 from meshwright.xds.stream import Dialect, Response
 from meshwright.xds.transport.calls import Call, Status
+from meshwright.xds.unknown_proxies import UnknownProxyError
 from meshwright.xds.wire import Node, Request
 
 _WOKEN_IN_A_TURN: Final = 1_000

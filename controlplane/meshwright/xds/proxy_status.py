@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from meshwright.model.resources import MeshKey
-    from meshwright.xds.distribution import Connection
+    from meshwright.xds.connection import Connection
 
 
 class ProxyStatus(NamedTuple):

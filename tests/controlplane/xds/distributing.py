@@ -14,7 +14,8 @@ from meshwright.meshes import Meshes
 from meshwright.model.resources import Kind, Resource, ResourceKey
 from meshwright.translate import Interception, Proxy
 from meshwright.translate.lookups import CloudMapService, Instance
-from meshwright.xds.distribution import Connection, Distribution, Pace
+from meshwright.xds.connection import Connection
+from meshwright.xds.distribution import Distribution, Pace
 from meshwright.xds.proxy_status import ProxyStatus
 from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
 from meshwright.xds.stream import Delta, Response

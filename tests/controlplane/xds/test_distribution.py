@@ -16,9 +16,10 @@ from meshwright.model.resources import Kind
 from meshwright.store import Change
 from meshwright.translate import Proxy
 from meshwright.translate.lookups import CloudMapService, Instance
-from meshwright.xds.distribution import Distribution, NotBuiltError, Pace, UnknownProxyError
+from meshwright.xds.distribution import Distribution, NotBuiltError, Pace
 from meshwright.xds.resources import CLUSTER, ENDPOINT, Snapshot
 from meshwright.xds.stream import Response
+from meshwright.xds.unknown_proxies import UnknownProxyError
 from meshwright.xds.wire import Request
 from tests.controlplane.meshes import DEMO, build_resource, commit, node_spec
 from tests.controlplane.xds.distributing import (
