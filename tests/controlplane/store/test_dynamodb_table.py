@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 
-from meshwright.store import Change, StoreError, dynamodb_table, open_store
+from meshwright.store import Change, MeshHead, StoreError, dynamodb_table, open_store
 from meshwright.store.dynamodb import DynamoDbStore
 from tests.controlplane.meshes import DEMO, demo_resources
 from tests.controlplane.store.requests_seen import count_requests
@@ -185,3 +188,35 @@ def test_a_table_that_is_gone_is_one_line(
     with pytest.raises(StoreError, match="non-existent table") as caught:
         dynamodb_store.heads()
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_was_restored_to_a_point_in_time_is_the_store(
+    new_moto_table: Callable[[], str],
+) -> None:
+    """By the commands of docs/store.md; DynamoDB Local does not have them, moto does."""
+    url = new_moto_table()
+    parts = urlsplit(url)
+    with closing(open_store(url)) as store:
+        store.commit(DEMO, expected_revision=0, changes=CHANGES, committed_at=1.0)
+    session: Any = boto3.session.Session(region_name="us-east-1")
+    endpoint = parse_qs(parts.query)["endpoint"][0]
+    target = f"{parts.netloc}-restored"
+    with closing(session.client("dynamodb", endpoint_url=endpoint)) as dynamodb:
+        dynamodb.update_continuous_backups(
+            TableName=parts.netloc,
+            PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+        )
+        dynamodb.restore_table_to_point_in_time(
+            SourceTableName=parts.netloc, TargetTableName=target, UseLatestRestorableTime=True
+        )
+        dynamodb.update_time_to_live(
+            TableName=target,
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
+        )
+
+    with closing(open_store(url.replace(parts.netloc, target), create=False)) as restored:
+        assert restored.head(DEMO).revision == 1
+        assert len(restored.load(DEMO).resources) == len(CHANGES)
+        assert restored.commit(
+            DEMO, expected_revision=1, changes=CHANGES, committed_at=2.0
+        ) == MeshHead(DEMO, 2, 2.0)

@@ -193,6 +193,23 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
     assert version == len(engine._MIGRATIONS)
 
 
+def test_a_backup_that_sqlite_takes_of_a_store_in_use_is_a_whole_store(path: Path) -> None:
+    """As the command line of SQLite does with `.backup`."""
+    backup = path.with_name("backup.db")
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        store.commit(DEMO, expected_revision=0, changes=CHANGES, committed_at=1.0)
+        store.put_entry("token-keys", "a", "1")
+        secret = store.secret()
+        with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(backup)) as target:
+            db.backup(target)
+        store.commit(DEMO, expected_revision=1, changes=CHANGES, committed_at=2.0)
+    with closing(open_store(f"sqlite:///{backup}")) as again:
+        assert again.head(DEMO).revision == 1
+        assert len(again.load(DEMO).resources) == len(CHANGES)
+        assert again.entries("token-keys") == {"a": "1"}
+        assert again.secret() == secret
+
+
 def test_an_answer_is_kept_for_a_day(path: Path) -> None:
     now = 1_000_000.0
     first, second = StoredAnswer("token", "digest", "1"), StoredAnswer("token", "digest", "2")
