@@ -109,8 +109,11 @@ def parse_quotas(file: Path) -> Quotas:
     """
     try:
         content: object = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise QuotaError(f"--quotas {file}: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise QuotaError(f"--quotas {file}: can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise QuotaError(f"--quotas {file}: is not valid YAML: {reason}") from None
     names = [field.name for field in fields(Quotas)]
     if not isinstance(content, dict):
         raise QuotaError(f"--quotas {file}: expected NAME: NUMBER, with names of {names}")

@@ -118,7 +118,8 @@ def test_a_file_gives_some_and_leaves_the_others(tmp_path: Path):
         ("virtual_nodes_per_mesh: many", "virtual_nodes_per_mesh must be a number from 0 on"),
         ("virtual_nodes_per_mesh: -1", "virtual_nodes_per_mesh must be a number from 0 on"),
         ("- 7", "expected NAME: NUMBER"),
-        ("a: [", "--quotas"),
+        ("a: [", "is not valid YAML: while parsing"),
+        ("\x81", "is not valid YAML: unacceptable character"),
     ],
 )
 def test_a_file_that_makes_no_sense(tmp_path: Path, text: str, message: str):
@@ -127,3 +128,8 @@ def test_a_file_that_makes_no_sense(tmp_path: Path, text: str, message: str):
 
     with pytest.raises(QuotaError, match=message):
         parse_quotas(file)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path):
+    with pytest.raises(QuotaError, match="can't be read: No such file or directory"):
+        parse_quotas(tmp_path / "nowhere.yaml")
