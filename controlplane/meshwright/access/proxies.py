@@ -140,10 +140,10 @@ def read_identities(file: Path, account_id: str) -> Identities:
     """
     where = f"--xds-identities {file}"
     try:
-        loaded: object = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
+        loaded: object = yaml.safe_load(file.read_text())
     except OSError as error:
         raise AccessSettingsError(f"{where}: can't be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise AccessSettingsError(f"{where}: is not valid YAML") from None
     if not isinstance(loaded, dict) or not loaded:
         raise AccessSettingsError(f"{where}: must hold an object of SPIFFE ids and resources")

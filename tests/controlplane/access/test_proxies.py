@@ -240,6 +240,7 @@ def admits(gate: Any, spiffe_id: str) -> bool:
     [
         ("- front", "must hold an object of SPIFFE ids and resources"),
         ("{", "is not valid YAML"),
+        ("[" * 100_000, "is not valid YAML"),
         (f"front: {FRONT}", "'front': must begin with spiffe://"),
         ("spiffe://a/b: front", "spiffe://a/b: 'front' is no App Mesh resource"),
     ],
