@@ -45,7 +45,10 @@ _PASSING: Final = (502, 503, 504)
 """Statuses by which a proxy in between, or a server that starts or stops, asks for the same."""
 
 _BROKEN: Final = 500
-"""The status of an unexpected error; what was asked may have been done all the same."""
+"""The status of an unexpected error."""
+
+_UNCERTAIN: Final = (500, 502, 504)
+"""Statuses after which what was asked may have been done all the same."""
 
 _BAD_KEYS: Final = frozenset(
     {
@@ -76,11 +79,13 @@ class ApiError(Exception):
     Attributes:
         code: The API's name for it (`NotFoundException`), or `Unreachable`, `Distrusted` or
             `Cancelled`.
+        uncertain: Whether a try of it may have been carried out, its answer being lost.
     """
 
     def __init__(self, text: str, code: str) -> None:
         super().__init__(text)
         self.code = code
+        self.uncertain = False
 
 
 @dataclass(slots=True)
@@ -91,6 +96,7 @@ class _Attempts:
     deadline: float = field(init=False)
     pause: float = _FIRST_PAUSE
     broken: int = 0
+    uncertain: bool = False
 
     def __post_init__(self) -> None:
         self.deadline = time.monotonic() + self.patience
@@ -220,6 +226,20 @@ class Api:
         attempts: _Attempts,
         tell: Callable[[str], None],
     ) -> dict[str, Any]:
+        try:
+            return self._try(operation, attempt, busy, attempts, tell)
+        except ApiError as error:
+            error.uncertain = attempts.uncertain
+            raise
+
+    def _try(
+        self,
+        operation: str,
+        attempt: Callable[[], dict[str, Any]],
+        busy: frozenset[str],
+        attempts: _Attempts,
+        tell: Callable[[str], None],
+    ) -> dict[str, Any]:
         told = False
         while True:
             broken = False
@@ -230,11 +250,13 @@ class Api:
                 reason = failure.code
                 status = _status(error)
                 broken = status == _BROKEN
+                attempts.uncertain |= status in _UNCERTAIN
                 if not broken and failure.code not in busy and status not in _PASSING:
                     raise failure from None
             except (HTTPClientError, NoConnectionError) as error:
                 if distrust := _find_distrust(error):
                     raise self._distrusted(distrust) from None
+                attempts.uncertain |= not isinstance(error, NoConnectionError)
                 reason = _cause(error)
                 failure = self._unreachable(reason, attempts)
             except BotoCoreError as error:

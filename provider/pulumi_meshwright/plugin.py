@@ -23,7 +23,7 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2_grpc, status_pb2
 
 from pulumi_meshwright.package import package_version
 from pulumi_meshwright.provider import InvokeRequest, MeshwrightProvider
-from pulumi_meshwright.resources import NotArrivedError, ResourceError
+from pulumi_meshwright.resources import IncompleteError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,8 @@ def _in_one_line(method: Any) -> Any:
             if not isinstance(cause, ResourceError):
                 raise
             message = str(cause)
-            if isinstance(cause, NotArrivedError):
-                details = _render_not_arrived(cause)
+            if isinstance(cause, IncompleteError):
+                details = _render_incomplete(cause)
                 context.set_trailing_metadata((("grpc-status-details-bin", details),))
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
         raise AssertionError("abort raises")
@@ -61,7 +61,7 @@ def _in_one_line(method: Any) -> Any:
     return wrapper
 
 
-def _render_not_arrived(error: NotArrivedError) -> bytes:
+def _render_incomplete(error: IncompleteError) -> bytes:
     """The details of an error by which the engine keeps a resource, to be seen to the next time."""
     failed = proto.ErrorResourceInitFailed(
         id=error.found.resource_id,

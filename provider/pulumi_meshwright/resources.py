@@ -47,6 +47,9 @@ NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 REVISION_HEADER: Final = "x-meshwright-revision"
 """In what the control plane answers to a write: the mesh's revision with it."""
 
+CREATING: Final = "__clientToken"
+"""In the state of a resource of which it is not known whether it was made: the token of the try."""
+
 _GONE = "NotFoundException"
 _EXISTS = "ConflictException"
 _IN_USE = "ResourceInUseException"
@@ -73,16 +76,28 @@ class Found:
     inputs: Properties
 
 
-class NotArrivedError(ResourceError):
-    """A resource that was made or changed, and proxies that don't have it.
+class IncompleteError(ResourceError):
+    """A failure after which the engine has to keep the resource, and to see to it the next time.
 
     Attributes:
-        found: The resource, which the engine has to keep in its state.
+        found: The resource, for the engine's state.
     """
 
     def __init__(self, text: str, found: Found) -> None:
         super().__init__(text)
         self.found = found
+
+
+class NotArrivedError(IncompleteError):
+    """A resource that was made or changed, and proxies that don't have it."""
+
+
+class UncertainError(IncompleteError):
+    """A resource of which it is not known whether it was made: the answer was lost."""
+
+
+class _TakenError(Exception):
+    """The name of a resource that was to be made is another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +124,50 @@ class Resources:
 
         Raises:
             ResourceError: It exists already, or the API refuses it.
+            UncertainError: No answer came, and it may have been made.
             NotArrivedError: It was made, and proxies don't have it.
+        """
+        tags_all = merge_tags(self.default_tags, inputs.get("tags"))
+        try:
+            found, revision = await self._make(kind, inputs, tags_all, str(uuid4()))
+        except _TakenError:
+            raise self._adoptable(kind, logical_name, plain_map(inputs)) from None
+        await self._arrive(kind, found, revision)
+        return found
+
+    async def _make(
+        self, kind: Kind, inputs: Properties, tags_all: PropertyValue, token: str
+    ) -> tuple[Found, int | None]:
+        """A resource that is made now, or was by an earlier try with the token; its revision too.
+
+        Raises:
+            _TakenError: There is one by its name that this token did not make.
         """
         wanted = plain_map(inputs)
         parameters = _identity(kind, wanted) | {"spec": wanted.get("spec", {})}
-        parameters["clientToken"] = str(uuid4())
-        tags_all = merge_tags(self.default_tags, inputs.get("tags"))
+        parameters["clientToken"] = token
         if tags := _tag_map(tags_all):
             parameters["tags"] = _tag_list(tags)
         try:
             answer = await self._call(f"Create{kind.name}", parameters)
         except ApiError as error:
             if error.code == _EXISTS and await self._exists(kind, wanted):
-                raise self._adoptable(kind, logical_name, wanted) from None
-            raise self._failed("create", kind, wanted, error) from None
-        found = _found(kind, inputs, _data(kind, answer), tags_all)
-        await self._arrive(kind, found, _revision(answer))
-        return found
+                raise _TakenError from None
+            failure = self._failed("create", kind, wanted, error)
+            if not error.uncertain:
+                raise failure from None
+            outputs = _echo(kind, inputs) | {"tagsAll": tags_all, CREATING: wrap(token)}
+            known = Found(str(kind.render_id(dict(wanted))), outputs, inputs)
+            text = f"{failure}; it may have been made: the next `pulumi up` finds out"
+            raise UncertainError(text, known) from None
+        return _found(kind, inputs, _data(kind, answer), tags_all), _revision(answer)
+
+    async def _find_out(self, kind: Kind, state: Properties) -> Properties:
+        """The outputs of a resource of which it was not known whether it was made; now it is."""
+        token = str(plain(state[CREATING]))
+        inputs = _echo(kind, state)
+        found, _ = await self._make(kind, inputs, state["tagsAll"], token)
+        return found.outputs
 
     async def read(self, kind: Kind, resource_id: str, state: Properties) -> Found | None:
         """The resource as it is now, or None where there is none.
@@ -189,6 +231,11 @@ class Resources:
             ResourceError: The API refuses it.
             NotArrivedError: It was changed, and proxies don't have it.
         """
+        if CREATING in old:
+            try:
+                old = await self._find_out(kind, old)
+            except _TakenError:
+                raise self._not_ours(kind, plain_map(new)) from None
         before, wanted = plain_map(old), plain_map(new)
         identity = _identity(kind, wanted)
         try:
@@ -215,6 +262,8 @@ class Resources:
         plain strings, so that the engine doesn't know the order: hence "in use" is waited out.
         """
         known = plain_map(state)
+        if CREATING in state and not await self._is_ours(kind, state):
+            return
         try:
             answer = await self.api.call(
                 f"Delete{kind.name}",
@@ -306,6 +355,16 @@ class Resources:
         if changed:
             await self._call("TagResource", {"resourceArn": arn, "tags": _tag_list(changed)})
 
+    async def _is_ours(self, kind: Kind, state: Properties) -> bool:
+        """Whether a resource, of which it was not known whether it was made, is there and was."""
+        if not await self._exists(kind, plain_map(state)):
+            return False
+        try:
+            await self._find_out(kind, state)
+        except _TakenError:
+            return False
+        return True
+
     async def _exists(self, kind: Kind, inputs: dict[str, Plain]) -> bool:
         """Whether the resource itself is there, when the API's answer may be about another one."""
         try:
@@ -319,6 +378,13 @@ class Resources:
         return ResourceError(
             f"{kind.name} '{resource_id}' exists already at {self.api.endpoint}: give another "
             f"name, or take it over with `pulumi import {kind.token} {logical_name} {resource_id}`"
+        )
+
+    def _not_ours(self, kind: Kind, inputs: dict[str, Plain]) -> ResourceError:
+        return ResourceError(
+            f"{kind.name} '{kind.render_id(dict(inputs))}' exists already at {self.api.endpoint}, "
+            "made by somebody else while this stack did not know whether its own try got through: "
+            "give another name, or take it over with `pulumi refresh`"
         )
 
     def _failed(
@@ -367,6 +433,8 @@ def render_update_preview(
     kind: Kind, old: Properties, new: Properties, default_tags: Mapping[str, str] = NO_TAGS
 ) -> Properties:
     """The outputs that an update will have: a change of the specification makes a new version."""
+    if CREATING in old:
+        return render_preview(kind, new, default_tags)
     outputs = {name: old[name] for name in (*OUTPUTS, "region") if name in old}
     if not same_meaning(kind.spec, plain(old.get("spec")), plain(new.get("spec"))):
         outputs |= dict.fromkeys(CHANGING_OUTPUTS, COMPUTED)

@@ -136,12 +136,16 @@ def pending(stack: PulumiStack) -> list[Any]:
     return _deployment(stack).get("pending_operations") or []
 
 
+def resources(stack: PulumiStack) -> list[Any]:
+    """The resources in the stack's state, the stack and its providers among them."""
+    return _deployment(stack)["resources"]
+
+
 def initialization_errors(stack: PulumiStack) -> dict[str, list[str]]:
     """What is wrong with resources that were made, by name, according to the stack's state."""
-    resources: list[Any] = _deployment(stack)["resources"]
     return {
         item["urn"].rpartition("::")[2]: item["initErrors"]
-        for item in resources
+        for item in resources(stack)
         if item.get("initErrors")
     }
 

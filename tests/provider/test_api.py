@@ -81,6 +81,21 @@ def test_a_busy_control_plane_is_asked_again(busy: tuple[int, str]) -> None:
     assert (answer["mesh"]["meshName"], len(seen)) == ("demo", 3)
 
 
+@pytest.mark.parametrize(
+    ("status", "uncertain"), [(500, True), (502, True), (504, True), (503, False), (429, False)]
+)
+def test_an_error_tells_whether_what_was_asked_may_have_been_done(
+    status: int, uncertain: bool
+) -> None:
+    refusal = (400, error("BadRequestException"))
+    busy = (status, error("TooManyRequestsException"))
+
+    with answering(busy, refusal) as (url, _), pytest.raises(ApiError) as caught:
+        describe(Api(Settings(endpoint=url)))
+
+    assert caught.value.uncertain == uncertain
+
+
 def test_a_refusal_is_final() -> None:
     with (
         answering((404, error("NotFoundException", "no mesh demo"))) as (url, seen),
@@ -130,6 +145,13 @@ def test_an_endpoint_that_does_not_answer_is_named_with_the_remedy() -> None:
         "no answer from the control plane at http://127.0.0.1:1 (Connection refused): "
         "start it, or set meshwright:endpoint or MESHWRIGHT_ENDPOINT"
     )
+
+
+def test_what_never_reached_anybody_was_not_done() -> None:
+    with pytest.raises(ApiError) as caught:
+        describe(Api(Settings(endpoint="http://127.0.0.1:1"), patience=0.3))
+
+    assert not caught.value.uncertain
 
 
 def test_cancelling_ends_the_waiting_at_once() -> None:

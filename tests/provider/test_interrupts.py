@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from pulumi import automation
 
 import pulumi_meshwright as meshwright
 from pytest_meshwright.reaper import find_marked
-from tests.provider.programs import changes, declare_backend, errors, pending
+from tests.provider.fronts import Fault, fronting
+from tests.provider.programs import Colors, changes, declare_backend, errors, pending, resources
 
 if TYPE_CHECKING:
     from pytest_meshwright.control_plane import ControlPlane
@@ -91,6 +92,57 @@ def test_asking_a_control_plane_that_is_away_ends_and_the_next_update_goes_on_fr
     meshwright_control_plane.start()
     stack.up()
     assert stack.preview().change_summary == {"same": 3}
+
+
+def test_an_update_whose_control_plane_is_killed_in_the_middle_ends_and_the_next_one_goes_on(
+    mark: str, stack: PulumiStack, colors: Colors, meshwright_control_plane: ControlPlane
+) -> None:
+    writes = 0
+
+    def kill_at_the_third_write(method: str, _: str) -> None:
+        nonlocal writes
+        writes += method == "PUT"
+        if writes == 3:
+            meshwright_control_plane.kill()
+
+    interrupt = Interrupt("again for up to 60 s", mark)
+    with fronting(meshwright_control_plane.url, kill_at_the_third_write) as front:
+        stack.set_config("meshwright:endpoint", front.url)
+        with pytest.raises(automation.CommandError):
+            stack.up(on_output=interrupt)
+        assert pending(stack) == []
+        made = len(resources(stack))
+        meshwright_control_plane.start()
+        result = stack.up()
+        after = stack.preview(refresh=True).change_summary
+
+    assert made > 1
+    assert "create" in changes(result)
+    assert after == {"same": 6}
+    assert colors.live_route(meshwright_control_plane)["metadata"]["version"] == 1
+
+
+def test_a_create_that_ends_without_its_answer_is_finished_by_the_next_update(
+    mark: str, stack: PulumiStack, meshwright_control_plane: ControlPlane
+) -> None:
+    def lose_nodes(method: str, path: str) -> Fault | None:
+        return "lose the answer" if method == "PUT" and path.endswith("/virtualNodes") else None
+
+    interrupt = Interrupt("again for up to 60 s", mark)
+    with fronting(meshwright_control_plane.url, lose_nodes) as front:
+        stack.set_config("meshwright:endpoint", front.url)
+        with pytest.raises(automation.CommandError) as caught:
+            stack.up(on_output=interrupt)
+        front.meddle = lambda *_: None
+        result = stack.up()
+        after = stack.preview(refresh=True).change_summary
+
+    assert "it may have been made: the next `pulumi up` finds out" in str(caught.value)
+    assert changes(result)["update"] == 1
+    assert after == {"same": 6}
+    client: Any = meshwright_control_plane.client()
+    node = client.describe_virtual_node(meshName="demo", virtualNodeName="blue")["virtualNode"]
+    assert node["metadata"]["version"] == 1
 
 
 def test_a_function_that_waits_ends_too(

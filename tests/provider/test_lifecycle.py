@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi import automation
 
 import pulumi_meshwright as meshwright
-from tests.provider.programs import Colors, changes
+from tests.provider.programs import Colors, changes, resources
 
 if TYPE_CHECKING:
     from pytest_meshwright.control_plane import ControlPlane
@@ -168,8 +168,7 @@ def test_destroying_a_target_removes_first_what_depends_on_it(
     stack: PulumiStack, meshwright_control_plane: ControlPlane
 ) -> None:
     stack.up()
-    resources: list[Any] = cast("Any", stack.stack.export_stack().deployment)["resources"]
-    urns = {item["urn"].rpartition("::")[2]: item["urn"] for item in resources}
+    urns = {item["urn"].rpartition("::")[2]: item["urn"] for item in resources(stack)}
     removed: list[str] = []
 
     def watch(event: automation.EngineEvent) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_aws.appmesh as aws
@@ -13,7 +13,7 @@ import pulumi_aws.appmesh as aws
 from provider.codegen.python_sdk import snake_case
 from pulumi_meshwright.model import kinds
 from tests.components.graph import run
-from tests.provider.programs import changes
+from tests.provider.programs import changes, resources
 
 if TYPE_CHECKING:
     from pytest_meshwright.control_plane import ControlPlane
@@ -103,8 +103,9 @@ def test_all_its_resources_are_taken_over_by_another_stack_without_a_change(
     moved = program("from pulumi_meshwright import appmesh")
     first = make_stack(moved)
     first.up()
-    resources: list[Any] = cast("Any", first.stack.export_stack().deployment)["resources"]
-    ids = {(each["type"], each["urn"].rpartition("::")[2]): each.get("id") for each in resources}
+    ids = {
+        (each["type"], each["urn"].rpartition("::")[2]): each.get("id") for each in resources(first)
+    }
 
     def take_over(
         given: pulumi.ResourceTransformationArgs,

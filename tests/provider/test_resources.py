@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pulumi_meshwright.api import Api
+from pulumi_meshwright.api import Api, ApiError
 from pulumi_meshwright.model import kinds
 from pulumi_meshwright.resources import (
+    CREATING,
+    Found,
     ResourceError,
     Resources,
+    UncertainError,
     render_preview,
     render_update_preview,
 )
@@ -19,6 +22,8 @@ from pulumi_meshwright.settings import Settings
 from pulumi_meshwright.values import UNKNOWN, plain_map, wrap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from pytest_meshwright.control_plane import ControlPlane
 
 MESH = kinds()["Mesh"]
@@ -65,6 +70,46 @@ def test_what_others_made_is_never_adopted(meshwright_control_plane: ControlPlan
         create(Api(settings), DROP_ALL)
 
 
+class FallsSilent(Api):
+    """An API that does not answer a create; whether it was carried out is a test's choice."""
+
+    carries_out = True
+
+    async def call(self, operation: str, parameters: Any, **options: Any) -> dict[str, Any]:
+        """Lose the answer to a create."""
+        if not operation.startswith("Create"):
+            return await super().call(operation, parameters, **options)
+        if self.carries_out:
+            await super().call(operation, parameters, **options)
+        error = ApiError("no answer", "Unreachable")
+        error.uncertain = True
+        raise error
+
+
+@pytest.fixture(params=[True, False], ids=["carried-out", "not-carried-out"])
+def left(request: pytest.FixtureRequest, meshwright_control_plane: ControlPlane) -> Any:
+    """What the state has of mesh `demo` after a create without an answer."""
+    api = FallsSilent(Settings(endpoint=meshwright_control_plane.url))
+    api.carries_out = request.param
+
+    with pytest.raises(UncertainError, match="the next `pulumi up` finds out") as caught:
+        create(api, DROP_ALL)
+    return caught.value.found
+
+
+def ask(control_plane: ControlPlane, what: Callable[[Resources], Coroutine[Any, Any, Any]]) -> Any:
+    """Have something done at a control plane that answers."""
+
+    async def run() -> Any:
+        api = Api(Settings(endpoint=control_plane.url))
+        try:
+            return await what(Resources(api))
+        finally:
+            api.close()
+
+    return asyncio.run(run())
+
+
 def test_a_refresh_keeps_secrets_secret_and_spelling_as_it_was(
     meshwright_control_plane: ControlPlane,
 ) -> None:
@@ -80,6 +125,45 @@ def test_a_refresh_keeps_secrets_secret_and_spelling_as_it_was(
             api.close()
 
     assert asyncio.run(read()).inputs == state
+
+
+def test_the_next_update_has_what_a_create_without_an_answer_was_to_make(
+    meshwright_control_plane: ControlPlane, left: Found
+) -> None:
+    wanted = left.inputs | {"spec": wrap(ALLOW_ALL)}
+
+    found = ask(meshwright_control_plane, lambda each: each.update(MESH, left.outputs, wanted))
+
+    assert (plain_map(found.outputs)["version"], CREATING in found.outputs) == (2, False)
+
+
+def test_a_delete_after_a_create_without_an_answer_leaves_nothing(
+    meshwright_control_plane: ControlPlane, left: Found
+) -> None:
+    ask(meshwright_control_plane, lambda each: each.delete(MESH, left.outputs))
+
+    client: Any = meshwright_control_plane.client()
+    assert client.list_meshes()["meshes"] == []
+
+
+@pytest.mark.parametrize("left", [False], indirect=True)
+def test_what_somebody_else_made_meanwhile_is_neither_adopted_nor_deleted(
+    meshwright_control_plane: ControlPlane, left: Found
+) -> None:
+    client: Any = meshwright_control_plane.client()
+    client.create_mesh(meshName="demo")
+
+    with pytest.raises(ResourceError, match="made by somebody else while this stack did not know"):
+        ask(meshwright_control_plane, lambda each: each.update(MESH, left.outputs, left.inputs))
+    ask(meshwright_control_plane, lambda each: each.delete(MESH, left.outputs))
+
+    assert [each["meshName"] for each in client.list_meshes()["meshes"]] == ["demo"]
+
+
+def test_a_preview_of_what_may_not_have_been_made_yet_is_that_of_a_create(left: Found) -> None:
+    assert render_update_preview(MESH, left.outputs, left.inputs) == render_preview(
+        MESH, left.inputs
+    )
 
 
 def test_an_update_of_what_is_gone_says_how_to_go_on(

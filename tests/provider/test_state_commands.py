@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pulumi import automation
 
 from tests.provider.language_hosts import link_language_hosts, required
-from tests.provider.programs import Colors, changes
+from tests.provider.programs import Colors, changes, resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,7 @@ def cli(stack: PulumiStack, *arguments: str) -> str:
 
 def urns(stack: PulumiStack) -> dict[str, str]:
     """The URNs in a stack's state by the resources' names."""
-    resources: list[Any] = cast("Any", stack.stack.export_stack().deployment)["resources"]
-    return {each["urn"].rpartition("::")[2]: each["urn"] for each in resources}
+    return {each["urn"].rpartition("::")[2]: each["urn"] for each in resources(stack)}
 
 
 def names_of_meshes(control_plane: ControlPlane) -> list[str]:
