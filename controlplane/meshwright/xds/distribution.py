@@ -201,8 +201,8 @@ class Distribution:
         except Exception as error:
             # What one mesh holds must not keep the others' changes from their proxies.
             detail = (
-                f"the control plane could not build it: {type(error).__name__}: {error} "
-                "(its log has more of it, as unexpected_error)"
+                f"the control plane could not build the configuration: {type(error).__name__}: "
+                f"{error} (its log has more of it, as unexpected_error)"
             )
             failure = self._tell_of(NOT_BUILT, (), detail, self.revision(proxy.key.mesh))
             if record.failure is None or failure | {"at": record.failure["at"]} != record.failure:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from meshwright.discovery.cloud_map import CloudMap, DiscoveryError
 from meshwright.discovery.credentials import Credentials
 from meshwright.discovery.outside import LiveOutside
+from meshwright.graph import Graph
 from meshwright.meshes import Meshes
 from meshwright.model.resources import Kind, Resource, ResourceKey
 from meshwright.translate import Interception, Proxy
@@ -17,7 +20,7 @@ from meshwright.translate.lookups import CloudMapService, Instance
 from meshwright.xds.connection import Connection
 from meshwright.xds.distribution import Distribution, Pace
 from meshwright.xds.proxy_status import ProxyStatus
-from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE
+from meshwright.xds.resources import CLUSTER, LISTENER, ROUTE, Snapshot
 from meshwright.xds.stream import Delta, Response
 from meshwright.xds.wire import Node, Request
 from tests.controlplane.meshes import DEMO, build_resource, route_spec
@@ -103,3 +106,15 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def refuses_version_2(response: Response) -> bool:
     return any(b"version\x12\x03\x1a\x012" in each.any_bytes for each in response.update.changed)
+
+
+def fail_at(distribution: Distribution, revision: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no configuration be built of a mesh's revision."""
+    build = distribution._builder.build
+
+    def build_or_fail(graph: Graph, proxy: Proxy) -> Snapshot:
+        if graph.head.revision == revision:
+            raise KeyError("lost")
+        return build(graph, proxy)
+
+    monkeypatch.setattr(distribution._builder, "build", build_or_fail)

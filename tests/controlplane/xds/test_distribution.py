@@ -10,14 +10,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from meshwright.discovery.cloud_map import CloudMap
 from meshwright.discovery.credentials import Credentials
 from meshwright.discovery.outside import LiveOutside
-from meshwright.graph import Graph
 from meshwright.meshes import Meshes
 from meshwright.model.resources import Kind
 from meshwright.store import Change
-from meshwright.translate import Proxy
 from meshwright.translate.lookups import CloudMapService, Instance
 from meshwright.xds.distribution import Distribution, NotBuiltError, Pace
-from meshwright.xds.resources import CLUSTER, ENDPOINT, Snapshot
+from meshwright.xds.resources import CLUSTER, ENDPOINT
 from meshwright.xds.stream import Response
 from meshwright.xds.unknown_proxies import UnknownProxyError
 from meshwright.xds.wire import Request
@@ -25,6 +23,7 @@ from tests.controlplane.meshes import DEMO, build_resource, commit, node_spec
 from tests.controlplane.xds.distributing import (
     Client,
     build_distribution,
+    fail_at,
     refuses_version_2,
     run,
     split,
@@ -287,18 +286,6 @@ def test_a_rejection_is_over_once_the_proxy_has_what_is_right_of_the_same_revisi
     run(test)
 
 
-def fail_at(distribution: Distribution, revision: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no configuration be built of a mesh's revision."""
-    build = distribution._builder.build
-
-    def build_or_fail(graph: Graph, proxy: Proxy) -> Snapshot:
-        if graph.head.revision == revision:
-            raise KeyError("lost")
-        return build(graph, proxy)
-
-    monkeypatch.setattr(distribution._builder, "build", build_or_fail)
-
-
 def test_a_proxy_whose_configuration_cannot_be_built_is_not_called_current(
     meshes: Meshes, monkeypatch: pytest.MonkeyPatch
 ):
@@ -316,7 +303,7 @@ def test_a_proxy_whose_configuration_cannot_be_built_is_not_called_current(
         assert status.lag > 0
         assert status.rejection is not None
         assert (status.rejection["type"], status.rejection["revision"]) == ("configuration", 2)
-        assert "could not build it: KeyError: 'lost'" in status.rejection["detail"]
+        assert "could not build the configuration: KeyError: 'lost'" in status.rejection["detail"]
         assert read_metrics(distribution)["meshwright_rejections_total configuration"] == 1
 
     run(test)
@@ -366,7 +353,9 @@ def test_a_proxy_without_any_configuration_is_told_why(
         distribution = build_distribution(meshes)
         fail_at(distribution, 1, monkeypatch)
 
-        with pytest.raises(NotBuiltError, match="could not build it: KeyError: 'lost'"):
+        with pytest.raises(
+            NotBuiltError, match="could not build the configuration: KeyError: 'lost'"
+        ):
             Client(distribution, "front")
 
         assert distribution.count_proxies() == {}

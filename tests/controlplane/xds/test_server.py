@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,9 +16,13 @@ import pytest
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
+from meshwright.meshes import Meshes
+from meshwright.xds.refusals import Refusal
+from meshwright.xds.server import XdsServer
 from tests.controlplane.access.ads import CLUSTER, FRONT, ads_address, asking, make_demo
 from tests.controlplane.access.serving import Server, serving
-from tests.controlplane.meshes import node_spec
+from tests.controlplane.meshes import DEMO, node_spec
+from tests.controlplane.xds.distributing import build_distribution, fail_at
 from tests.controlplane.xds.raw import RawStream, first_request
 
 
@@ -53,6 +59,33 @@ def test_a_connection_ends_at_its_age(server: Server):
         error = stream.expect_end()
 
     assert error.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_proxy_whose_configuration_cannot_be_built_is_told_and_shown_why(
+    meshes: Meshes, monkeypatch: pytest.MonkeyPatch
+):
+    async def test() -> tuple[Any, list[Refusal]]:
+        distribution = build_distribution(meshes)
+        fail_at(distribution, 1, monkeypatch)
+        server = XdsServer(distribution, account_id=DEMO.owner)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            await server.listen(listener)
+            error = await asyncio.to_thread(knock, listener.getsockname()[1])
+            refusals = distribution.refusals(DEMO)
+            await server.stop(0)
+        return error, refusals
+
+    error, [refusal] = asyncio.run(asyncio.wait_for(test(), 60))
+
+    assert error.code() == grpc.StatusCode.INTERNAL
+    assert "could not build the configuration: KeyError: 'lost'" in error.details()
+    assert refusal.reason == error.details()
+
+
+def knock(port: int) -> Any:
+    """Ask for the clusters of `front`, and return the error that the stream ends with."""
+    with asking(f"127.0.0.1:{port}", secure=False) as stream:
+        return stream.expect_end()
 
 
 def test_a_later_request_that_is_none_ends_its_stream_and_nothing_else(server: Server):
