@@ -16,7 +16,7 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -34,8 +34,11 @@ from meshwright.xds.resources import SECRET, PackedResource, Snapshot
 REJECTIONS: Final = "rejections"
 """The collection."""
 
-LOOK_SECONDS: Final = 5.0
-"""How often what other replicas have written is read."""
+LOOK_SECONDS: Final = 1.0
+"""How often it is looked whether other replicas have written something."""
+
+_READ_SECONDS: Final = 60.0
+"""How often that is read though nothing tells that there is something new."""
 
 _MAX_CHARACTERS: Final = 350_000
 """What fits into an item of DynamoDB."""
@@ -83,6 +86,8 @@ class Rejections:
         self._kept: dict[Proxy, dict[str, Any]] = {}
         self._stale: dict[Proxy, ProxyRecord] = {}
         self._read: dict[str, str] = {}
+        self._stamp: str | None = None
+        self._due_at = 0.0
         self._is_cut_off = False
         self._news = asyncio.Event()
         distribution.observe(self)
@@ -134,15 +139,20 @@ class Rejections:
     async def load(self) -> None:
         """Take over what other replicas, and processes before this one, have written.
 
+        Whether there may be something new, the store tells by a stamp that costs nothing.
+
         Raises:
             StoreError: The store can't be read.
         """
+        stamp, now = self._store.entries_stamp(), self._clock()
+        if stamp is not None and stamp == self._stamp and now < self._due_at:
+            return
         entries = await asyncio.to_thread(self._store.entries, REJECTIONS)
         for proxy in [each for each in self._kept if not self._distribution.knows(each.key)]:
             del self._kept[proxy]
             self._read.pop(name_of(proxy), None)
         known, self._read = self._read, dict(entries)
-        gone: dict[str, None] = {}
+        gone: dict[str, str | None] = {}
         for name in [name for name, text in entries.items() if known.get(name) != text]:
             try:
                 kept = parse_kept(entries[name])
@@ -155,10 +165,10 @@ class Rejections:
                 self._distribution.recall(kept.proxy, kept.rejection, kept.rejected, kept.good)
                 continue
             del self._read[name]  # it may be new, and not seen here yet
-            if self._clock() - kept.rejection["at"] > _FORGOTTEN_SECONDS:
+            if now - kept.rejection["at"] > _FORGOTTEN_SECONDS:
                 gone[name] = None
-        if gone:
-            await asyncio.to_thread(self._store.write_entries, REJECTIONS, gone)
+        await asyncio.to_thread(self._put, gone)
+        self._stamp, self._due_at = stamp, now + _READ_SECONDS
 
     async def write(self) -> None:
         """Write what is new here.
@@ -180,10 +190,8 @@ class Rejections:
             contents[name_of(proxy)] = None if is_too_large else text
             if is_too_large:
                 _log.warning("rejection_too_large_to_keep", resource=proxy.key.path)
-        if not contents:
-            return
         try:
-            await asyncio.to_thread(self._store.write_entries, REJECTIONS, contents)
+            await asyncio.to_thread(self._put, contents)
         except BaseException:
             self._stale = stale | self._stale
             raise
@@ -193,6 +201,14 @@ class Rejections:
                 self._kept.pop(proxy, None)
             else:
                 self._kept[proxy] = rejection
+
+    def _put(self, contents: Mapping[str, str | None]) -> None:
+        """Write texts under their names, and remove those that are None. In a thread."""
+        for name, text in contents.items():
+            if text is None:
+                self._store.remove_entry(REJECTIONS, name)
+            else:
+                self._store.put_entry(REJECTIONS, name, text)
 
 
 def _find_rejection(record: ProxyRecord) -> dict[str, Any] | None:

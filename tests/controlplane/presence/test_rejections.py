@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,26 @@ class BreakableStore(SqliteStore):
 
     is_broken = False
 
-    def write_entries(self, collection: str, contents: Any) -> None:
-        """Write them, or fail."""
+    stamp: str | None = None
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.reads = 0
+
+    def entries(self, collection: str) -> Mapping[str, str]:
+        """The entries, counted."""
+        self.reads += 1
+        return super().entries(collection)
+
+    def entries_stamp(self) -> Any:
+        """What a test says."""
+        return self.stamp
+
+    def put_entry(self, collection: str, name: str, content: str) -> None:
+        """Keep it, or fail."""
         if self.is_broken:
             raise StoreError("out of order")
-        super().write_entries(collection, contents)
+        super().put_entry(collection, name, content)
 
 
 @pytest.fixture
@@ -167,7 +182,7 @@ def test_what_cannot_be_read_keeps_nobody_from_what_can(store: BreakableStore):
         async with replica(store) as (meshes, distribution):
             first = await reject(meshes, distribution, store)
             good = first.connection.stream.target.contents()
-        store.write_entries(REJECTIONS, {"": "no such thing"})
+        store.put_entry(REJECTIONS, "0", "no such thing")
         async with replica(store) as (_, distribution):
             new = Client(distribution, "front", refuses_version_2)
 
@@ -192,6 +207,19 @@ def test_what_is_too_large_for_the_store_is_left_out(
             assert kept(store) == []
 
     run(test)
+
+
+def test_it_is_read_again_only_when_there_may_be_something_new(store: BreakableStore):
+    async def test() -> list[int]:
+        rejections = Rejections(store, build_distribution(Meshes(store)), lambda: 0.0)
+        seen: list[int] = []
+        for stamp in ("a", "a", "b"):
+            store.stamp = stamp
+            await rejections.load()
+            seen.append(store.reads)
+        return seen
+
+    assert asyncio.run(test()) == [1, 1, 2]
 
 
 def test_of_a_node_that_is_gone_nothing_is_kept_for_long(
