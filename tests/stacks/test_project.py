@@ -6,16 +6,16 @@ import os
 import runpy
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from pulumi import automation
 
+from pytest_meshwright.control_plane import ControlPlane
+from pytest_meshwright.processes import ProcessGroup
 from pytest_meshwright.pulumi_stack import get_pulumi
 from tests.components.graph import run
-
-if TYPE_CHECKING:
-    import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -25,6 +25,13 @@ def run_stacks_folder() -> None:
     runpy.run_path(str(ROOT / "stacks"), run_name="__main__")
 
 
+@pytest.fixture
+def control_plane(tmp_path: Path) -> Iterator[ControlPlane]:
+    """A control plane, whose rules a preview asks for."""
+    with ProcessGroup() as group, ControlPlane(folder=tmp_path, group=group) as control_plane:
+        yield control_plane
+
+
 def test_the_folder_runs_the_program_that_the_setting_names() -> None:
     graph = run(run_stacks_folder, {"project:program": "demo"})
 
@@ -32,7 +39,7 @@ def test_the_folder_runs_the_program_that_the_setting_names() -> None:
 
 
 def test_the_engine_takes_the_project_and_the_demo_s_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, control_plane: ControlPlane
 ) -> None:
     project = tmp_path / "project"
     shutil.copytree(ROOT / "stacks", project / "stacks")
@@ -59,6 +66,8 @@ def test_the_engine_takes_the_project_and_the_demo_s_settings(
             },
         ),
     )
+
+    stack.set_config("meshwright:endpoint", automation.ConfigValue(control_plane.url))
 
     preview = stack.preview()
 
