@@ -23,6 +23,7 @@ from meshwright.store import StoreError
 from meshwright.turns import work_in_turns
 from meshwright.xds.connection import Connection
 from meshwright.xds.distribution import Distribution
+from meshwright.xds.proxy_status import STANDS_AT
 from meshwright.xds.refusals import host_of
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -198,7 +199,8 @@ def _render_proxy(proxy: ReplicaProxy, revision: int, age: float) -> dict[str, A
         "acknowledged_revision": status.acknowledged_revision,
         "acknowledged_at": _render_time(status.acknowledged_at),
         "lag_seconds": round(lag, 3),
-        "rejection": rejection and rejection | {"at": _render_time(rejection["at"])},
+        "rejection": rejection
+        and {STANDS_AT: rejection["revision"]} | rejection | {"at": _render_time(rejection["at"])},
     }
 
 

@@ -42,11 +42,13 @@ class _Waiter:
     Attributes:
         revision: What all proxies shall have acknowledged.
         since: The earliest revision whose rejection is to be told, of those taken over.
+        is_alone: Whether it waits to the end, whatever else is waited for.
         let_go: Set when a newer change has taken over, or when all waiting ends.
     """
 
     revision: int
     since: int
+    is_alone: bool = False
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -98,7 +100,7 @@ class Convergence:
         if status is None:
             return None
         wanted = int(status["revision"]) if revision is None else revision
-        waiter = _Waiter(wanted, wanted) if alone else self._take_over(mesh, wanted)
+        waiter = _Waiter(wanted, wanted, is_alone=True) if alone else self._take_over(mesh, wanted)
         if waiter is None:
             return None
         if alone:
@@ -142,7 +144,9 @@ class Convergence:
             if status is None:
                 return None
             proxies = [each for each in status["proxies"] if each["resource"] != without]
-            rejected = [each for each in proxies if _rejected_at(each) >= waiter.since]
+            # While a program goes on, its next change may mend what was rejected earlier.
+            rejected_at = _stands_at if waiter.is_alone else _rejected_at
+            rejected = [each for each in proxies if rejected_at(each) >= waiter.since]
             if rejected:
                 reasons = "; ".join(f"{_name(each)}: {_reason(each)}" for each in rejected)
                 raise NotConvergedError(f"mesh '{mesh}': rejected by {reasons}")
@@ -167,6 +171,12 @@ class Convergence:
 def _rejected_at(proxy: Mapping[str, Any]) -> int:
     """The revision that a proxy has rejected and not made up for, or 0."""
     return int(proxy["rejection"]["revision"]) if proxy["rejection"] else 0
+
+
+def _stands_at(proxy: Mapping[str, Any]) -> int:
+    """The newest revision in which what a proxy has rejected still stands, or 0."""
+    rejection: Mapping[str, Any] = proxy["rejection"] or {"revision": 0}
+    return int(rejection.get("stands_at_revision", rejection["revision"]))
 
 
 def _reason(proxy: Mapping[str, Any]) -> str:

@@ -10,8 +10,19 @@ import pytest
 from pulumi_meshwright.convergence import Convergence, NotConvergedError, find_reached
 
 
-def proxy(at: int | None, *, name: str = "front", rejected: int | None = None) -> dict[str, Any]:
-    rejection = rejected and {"revision": rejected, "type": "cluster", "detail": "no\nsuch thing"}
+def proxy(
+    at: int | None,
+    *,
+    name: str = "front",
+    rejected: int | None = None,
+    stands_at: int | None = None,
+) -> dict[str, Any]:
+    rejection = rejected and {
+        "revision": rejected,
+        "stands_at_revision": stands_at or rejected,
+        "type": "cluster",
+        "detail": "no\nsuch thing",
+    }
     return {
         "resource": f"arn:aws:appmesh:us-east-1:1:mesh/demo/virtualNode/{name}",
         "peer": "10.0.0.7:4100",
@@ -177,6 +188,28 @@ def test_who_waits_alone_waits_to_the_end_whatever_else_is_waited_for() -> None:
         return early, await alone
 
     assert asyncio.run(scenario()) == (False, {"revision": 6, "proxies": [proxy(6)]})
+
+
+def test_who_waits_alone_is_told_of_an_earlier_rejection_that_still_stands() -> None:
+    mesh = Mesh(5, proxy(1, rejected=2, stands_at=5))
+
+    with pytest.raises(NotConvergedError) as caught:
+        asyncio.run(Convergence(mesh.read, 600).wait("demo", 5, alone=True))
+
+    assert str(caught.value) == (
+        "mesh 'demo': rejected by virtualNode/front (10.0.0.7:4100): no such thing"
+    )
+
+
+def test_an_earlier_rejection_may_be_mended_by_the_next_change_of_a_program() -> None:
+    async def scenario() -> Any:
+        mesh = Mesh(3, proxy(1, rejected=2, stands_at=3))
+        waiting = asyncio.create_task(Convergence(mesh.read, 600).wait("demo", 3))
+        await mesh.is_asked_again()
+        mesh.status = {"revision": 4, "proxies": [proxy(4)]}
+        return await waiting
+
+    assert asyncio.run(scenario())["revision"] == 4
 
 
 def test_cancelling_ends_the_waiting_alone_too() -> None:

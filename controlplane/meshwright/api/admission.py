@@ -149,6 +149,7 @@ class Admission:
                 "ServiceUnavailableException",
                 f"more than {self._limits.concurrent_requests} requests at once; try again",
             )
+        _require_one_length(scope)
         head = _render_head(scope)
         try:
             candidate = self._guard.check_head(head)
@@ -193,7 +194,7 @@ class Admission:
                 "TooManyRequestsException",
                 f"access key {access_key_id} makes more than "
                 f"{self._limits.requests_per_second:g} requests a second; try again",
-                retry_seconds=math.ceil(wait),
+                {"retry-after": str(math.ceil(wait))},
             )
 
     def _free(self, signature: SpentSignature) -> None:
@@ -263,7 +264,7 @@ def render_refusal(error: ApiError, facts: Mapping[str, Any]) -> JSONResponse:
     """The answer to a request that was not let in; it is logged as any other."""
     request_id = str(uuid.uuid4())
     headers = {"x-amzn-errortype": error.code, "x-amzn-requestid": request_id}
-    headers |= closing_headers(error)
+    headers |= error.headers
     _log.info(
         "api_request",
         **facts,
@@ -275,15 +276,19 @@ def render_refusal(error: ApiError, facts: Mapping[str, Any]) -> JSONResponse:
     return JSONResponse({"__type": error.code, "message": error.message}, error.status, headers)
 
 
-def closing_headers(error: ApiError) -> dict[str, str]:
-    """The headers that go with some errors: when to try again, and that the connection ends."""
-    match error.code:
-        case "ServiceUnavailableException" | "TooManyRequestsException":
-            return {"retry-after": str(error.retry_seconds)}
-        case "RequestTimeoutException":
-            return {"connection": "close"}
-        case _:
-            return {}
+def _require_one_length(scope: Scope) -> None:
+    """Refuse a body of two lengths, of which whoever is in between may have taken the other one.
+
+    Source: RFC 9112, 6.1: such a message may be an attempt at request smuggling, and its connection
+    is to be closed.
+    """
+    names = {name for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise ApiError(
+            "BadRequestException",
+            "Content-Length: may not stand beside Transfer-Encoding",
+            {"connection": "close"},
+        )
 
 
 def _is_write(scope: Scope) -> bool:

@@ -28,7 +28,6 @@ from meshwright.api.admission import (
     MAX_BODY_BYTES,
     author_of,
     caller_of,
-    closing_headers,
     request_id_of,
 )
 from meshwright.api.bodies import read_body
@@ -215,7 +214,7 @@ class _Exchange:
         self._level = level_of(error)
         self._facts |= {"error": error.code, "error_message": error.message}
         body = JSONResponse({"__type": error.code, "message": error.message}).body
-        headers = {"x-amzn-errortype": error.code, **closing_headers(error)}
+        headers = {"x-amzn-errortype": error.code, **error.headers}
         return self._finish(error.status, bytes(body), headers)
 
     def _finish(self, status: int, body: str | bytes, headers: Mapping[str, str]) -> Response:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import cache
+from typing import Final
 
 from meshwright.access.errors import AccessError, signature_used
 from meshwright.api.audit import AuditError
 from meshwright.model.service import load_service_model
 from meshwright.store import SignatureSpentError, StoreError, StoreLimitError
+
+_HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "ServiceUnavailableException": {"retry-after": "1"},
+    "RequestTimeoutException": {"connection": "close"},
+}
 
 
 class ApiError(Exception):
@@ -17,18 +24,23 @@ class ApiError(Exception):
     Args:
         code: The exception's name, such as `BadRequestException`.
         message: What was wrong, naming the field.
-        retry_seconds: Where it is for now alone, after how many seconds to try again.
+        headers: The answer's headers that go with it; None takes those that go with all such.
         is_failure: Whether the control plane could not do its work, so that its operator has
             something to mend, and not its client.
     """
 
     def __init__(
-        self, code: str, message: str, *, retry_seconds: int = 1, is_failure: bool = False
+        self,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        is_failure: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.retry_seconds = retry_seconds
+        self.headers = _HEADERS.get(code, {}) if headers is None else headers
         self.is_failure = is_failure
 
     @property

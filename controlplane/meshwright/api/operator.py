@@ -26,7 +26,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from meshwright.access.permissions import Caller
-from meshwright.api.admission import author_of, caller_of, closing_headers, request_id_of
+from meshwright.api.admission import author_of, caller_of, request_id_of
 from meshwright.api.batches import BatchError, Batches, Outcome, Step
 from meshwright.api.bodies import read_body
 from meshwright.api.checking import check_spec
@@ -335,7 +335,7 @@ def serve_operation(
             status, content = known.status, _error(known)
         if known is not None:
             facts |= {"error": known.code, "error_message": known.message}
-            headers |= {"x-amzn-errortype": known.code, **closing_headers(known)}
+            headers |= {"x-amzn-errortype": known.code, **known.headers}
 
         def log() -> None:
             duration = round((time.perf_counter() - began) * 1000, 2)

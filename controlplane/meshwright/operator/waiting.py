@@ -49,15 +49,17 @@ def wait_for_revision(
         rejected = [
             proxy
             for proxy in status["proxies"]
-            if proxy["rejection"] and proxy["rejection"]["revision"] >= wanted
+            if proxy["rejection"] and _stands_at(proxy["rejection"]) >= wanted
         ]
         if rejected:
             reasons = "; ".join(
                 f"{proxy_name(each)} ({each['peer']}): {describe_rejection(each['rejection'])}"
                 for each in rejected
             )
+            is_this = any(each["rejection"]["revision"] >= wanted for each in rejected)
+            what = "was rejected by" if is_this else "is held back by an earlier rejection at"
             raise CommandError(
-                f"mesh {status['mesh']}: revision {wanted} was rejected by {reasons}", REFUSED
+                f"mesh {status['mesh']}: revision {wanted} {what} {reasons}", REFUSED
             )
         if time.monotonic() >= deadline:
             raise CommandError(
@@ -86,6 +88,11 @@ def find_missing(status: Mapping[str, Any], revision: int) -> str:
     ]
     more = f" and {len(behind) - 5} more" if len(behind) > 5 else ""
     return ", ".join(behind[:5]) + more
+
+
+def _stands_at(rejection: Mapping[str, Any]) -> int:
+    """The newest revision in which what was rejected stands, with nothing else on its way."""
+    return rejection.get("stands_at_revision", rejection["revision"])
 
 
 def _describe_earlier(proxy: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeAlias
 
 from meshwright.graph.findings import Finding
 from meshwright.model.resources import MeshKey
-from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.proxy_status import STANDS_AT, ProxyStatus
 from meshwright.xds.refusals import Refusal
 
 REPLICAS: Final = "replicas"
@@ -207,6 +207,8 @@ def describe(rows: Iterable[Row], revision: int, now: float) -> Iterator[ProxySt
     """
     for *facts, acknowledged_revision, behind_since, rejection in rows:
         is_current = behind_since is None
+        if rejection is not None and STANDS_AT in rejection:
+            rejection = rejection | {STANDS_AT: revision}
         yield ProxyStatus(
             *facts,
             acknowledged_revision=revision if is_current else acknowledged_revision,

@@ -23,7 +23,7 @@ from meshwright.model.resources import MeshKey, Resource, ResourceKey
 from meshwright.translate import Proxy
 from meshwright.xds.connection import Connection
 from meshwright.xds.metrics import Metrics, short_type
-from meshwright.xds.proxy_status import Observer, ProxyStatus
+from meshwright.xds.proxy_status import STANDS_AT, Observer, ProxyStatus
 from meshwright.xds.records import Contents, ProxyRecord, ProxyRecords
 from meshwright.xds.refusals import Refusal, Refusals
 from meshwright.xds.resources import Snapshot
@@ -463,6 +463,8 @@ class Distribution:
             revision = self.revision(connection.proxy.key.mesh)
         else:
             rejection = _find_latest(connection.rejection, record.failure, record.rejection)
+        if rejection is not None and self._is_held_back(connection):
+            rejection = {**rejection, STANDS_AT: self.revision(connection.proxy.key.mesh)}
         return ProxyStatus(
             resource=connection.arn,
             node_id=connection.node.id,
@@ -474,6 +476,18 @@ class Distribution:
             is_current=is_current,
             lag=0.0 if is_current else self._measure_lag(connection, rejection),
             rejection=rejection,
+        )
+
+    def _is_held_back(self, connection: Connection) -> bool:
+        """Whether a proxy gets nothing until its mesh is changed: it rejects what there is."""
+        record = connection.record
+        is_refused = connection.rejection is not None or (
+            record.rejection is not None and connection.stream.target is record.stand_in
+        )
+        return (
+            connection.proxy.key not in self._dirty
+            and connection.stream.idle
+            and (is_refused or record.failure is not None)
         )
 
     def _measure_lag(self, connection: Connection, rejection: dict[str, Any] | None) -> float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from meshwright.model.resources import MeshKey
     from meshwright.xds.connection import Connection
+
+STANDS_AT: Final = "stands_at_revision"
+"""The member of a rejection that tells the newest revision in which it still stands, where nothing
+else is offered to the proxy until its mesh is changed."""
 
 
 class ProxyStatus(NamedTuple):
@@ -26,7 +30,8 @@ class ProxyStatus(NamedTuple):
         lag: For how many seconds there has been something else that it should have; 0 if current.
         rejection: What it last refused, until it has accepted something later: `type`,
             `resources`, `detail`, `revision` and `at`. Where its configuration could not even be
-            built, that is told in its place, with the type `configuration`.
+            built, that is told in its place, with the type `configuration`. Has `STANDS_AT` where
+            the proxy is held back by it.
     """
 
     resource: str

@@ -155,6 +155,12 @@ class ProxyStream:
             self._open.discard(type_url)
         return True
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way to the proxy, and there is nothing to send to it."""
+        under_way = any(each.in_flight is not None for each in self._subscriptions.values())
+        return not under_way and next(self._due(), None) is None
+
     def _is_complete(self, type_url: str) -> bool:
         target = self.target
         return self._subscriptions[type_url].is_complete(

@@ -48,6 +48,19 @@ def test_what_is_no_http(narrow: Server):
     assert (answer.status, answer.code) == (400, "BadRequestException")
 
 
+def test_a_body_of_two_lengths_is_refused_with_its_connection(narrow: Server):
+    with narrow.connect() as connection:
+        connection.sendall(
+            b"PUT /v20190125/meshes HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n"
+            b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + LIST
+        )
+        answer = read_answer(connection)
+
+        assert (answer.status, answer.code) == (400, "BadRequestException")
+        assert answer.headers["connection"] == "close"
+        assert read_end(connection) == b""
+
+
 def test_a_head_that_does_not_arrive(hasty: Server):
     answer = hasty.send(LIST[:-2])
 

@@ -242,6 +242,25 @@ def test_only_the_first_of_many_are_named():
         wait_for_revision(lambda: status(1, *[None] * 8), None, 0, lambda _: None)
 
 
+def test_an_earlier_rejection_that_still_stands_ends_the_waiting_at_once():
+    behind = status(3, 1)
+    behind["proxies"][0]["rejection"] = {
+        "type": "Cluster",
+        "resources": ["c"],
+        "detail": "no",
+        "revision": 2,
+        "stands_at_revision": 3,
+    }
+
+    with pytest.raises(CommandError) as caught:
+        wait_for_revision(lambda: behind, None, 60, lambda _: None)
+
+    assert str(caught.value) == (
+        "mesh m: revision 3 is held back by an earlier rejection at virtualNode/n0 (p): revision "
+        "2, Cluster c: no"
+    )
+
+
 def test_who_is_missing_has_what_it_rejected_before_told_of_it():
     behind = status(3, 1)
     told = {"type": "Cluster", "resources": ["c"], "detail": "no such\nthing", "revision": 2}

@@ -17,7 +17,7 @@ from meshwright.presence.entries import (
     render_refusals,
     render_rows,
 )
-from meshwright.xds.proxy_status import ProxyStatus
+from meshwright.xds.proxy_status import STANDS_AT, ProxyStatus
 from meshwright.xds.refusals import KEPT, Refusal
 from tests.controlplane.meshes import DEMO
 
@@ -50,6 +50,14 @@ def test_a_proxy_that_is_behind_keeps_its_revision_and_its_lag_grows():
     part = render_rows([BEHIND], now=2000.0)
 
     assert [*describe(parse_rows(part), revision=9, now=2010.0)] == [BEHIND._replace(lag=14.0)]
+
+
+def test_what_holds_a_proxy_back_does_so_in_the_revision_that_its_replica_has_come_to():
+    held = BEHIND._replace(rejection=REJECTION | {STANDS_AT: 8})
+    part = render_rows([held], now=2000.0)
+
+    [told] = describe(parse_rows(part), revision=9, now=2010.0)
+    assert told.rejection == REJECTION | {STANDS_AT: 9}
 
 
 def test_no_lag_is_negative():

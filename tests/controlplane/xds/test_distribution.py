@@ -15,6 +15,7 @@ from meshwright.model.resources import Kind
 from meshwright.store import Change
 from meshwright.translate.lookups import CloudMapService, Instance
 from meshwright.xds.distribution import Distribution, NotBuiltError, Pace
+from meshwright.xds.proxy_status import STANDS_AT
 from meshwright.xds.resources import CLUSTER, ENDPOINT
 from meshwright.xds.stream import Response
 from meshwright.xds.unknown_proxies import UnknownProxyError
@@ -185,6 +186,40 @@ def test_a_rejected_configuration_is_sent_once(meshes: Meshes):
         # Refused, and what was there put back; nothing more although the mesh went on.
         assert front.sent == before
         assert before == [(ROUTES, ["rds_egress_http_15001"])] * 2
+
+    run(test)
+
+
+def test_a_rejection_stands_in_later_revisions_that_mend_nothing(meshes: Meshes):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        front = Client(distribution, "front", refuses_version_2)
+        green = Client(distribution, "green")
+        commit(meshes, split({"blue": 1}, 2))
+        await until(lambda: front.status.rejection is not None)
+        commit(meshes, build_resource(Kind.VIRTUAL_NODE, "blue", node_spec("blue.elsewhere")))
+        await until(lambda: green.status.acknowledged_revision == 3)
+
+        rejection = front.status.rejection
+        assert rejection is not None
+        assert (rejection["revision"], rejection[STANDS_AT]) == (2, 3)
+
+    run(test)
+
+
+def test_while_something_better_is_on_its_way_a_rejection_is_not_told_to_stand(meshes: Meshes):
+    async def test() -> None:
+        distribution = build_distribution(meshes)
+        front = Client(distribution, "front", refuses_version_2)
+        commit(meshes, split({"blue": 1}, 2))
+        await until(lambda: front.status.rejection is not None)
+        front.connection.wake = lambda: None  # it takes its time
+        commit(meshes, split({"green": 1}, 3))
+        await until(lambda: front.connection.stream.target.revision == 3)
+
+        rejection = front.status.rejection
+        assert rejection is not None
+        assert STANDS_AT not in rejection
 
     run(test)
 
