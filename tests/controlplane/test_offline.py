@@ -50,6 +50,13 @@ def test_what_lost_its_ground_is_explained_and_its_finding_told():
     assert (result.exit_code, result.stderr[: len(FINDING)]) == (0, FINDING)
 
 
+def test_what_nests_too_deep_is_told_in_a_line():
+    deep = "[" * 5_000
+    result = CliRunner().invoke(app, ["render", "--mesh", "-", "--node", "front"], input=deep)
+
+    assert (result.exit_code, result.stderr) == (2, "meshwright: -: nests too deeply\n")
+
+
 def test_what_no_control_plane_could_hold_is_refused():
     route = {
         "meshName": "demo",

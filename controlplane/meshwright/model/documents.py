@@ -67,6 +67,8 @@ def parse_documents(text: str) -> tuple[Document, ...]:
         loaded: list[object] = list(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
         raise DocumentError(f"not valid YAML: {error}") from None
+    except RecursionError:
+        raise DocumentError("nests too deeply") from None
     documents: list[Document] = []
     for position, each in enumerate(loaded, start=1):
         if each is not None:

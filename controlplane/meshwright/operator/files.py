@@ -73,9 +73,22 @@ def _parse(name: str, text: str) -> Iterable[object]:
     if (documents := _parse_json(text)) is not None:
         return documents
     try:
+        _require_shallow(name, text)
         return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
     except yaml.YAMLError as error:
         raise CommandError(f"{name}: is neither JSON nor YAML: {_one_line(error)}") from None
+
+
+def _require_shallow(name: str, text: str) -> None:
+    """Refuse what would run the loader out of its stack, which ends the process without a word."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise CommandError(f"{name}: nests deeper than {_DEEPEST} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _parse_json(text: str) -> list[object] | None:

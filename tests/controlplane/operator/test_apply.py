@@ -217,6 +217,7 @@ def test_tags_are_set_where_they_are_declared_and_raise_no_version(
         ("meshName: 2026-01-01", "document 1: meshName: is read as a date; put it in quotes"),
         ("on: x", "document 1: document: the key True is no text; put it in quotes"),
         ("a: &a [*a]", "nests too deeply, or holds itself"),
+        pytest.param("- " * 50_000, "standard input: nests deeper than 60 levels", id="deep"),
         ("", "--file: there is no document to apply"),
         ("3", "document 1: is no object with a meshName"),
     ],
