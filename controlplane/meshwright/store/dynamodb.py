@@ -16,8 +16,6 @@ from meshwright.store.dynamodb_items import (
     ENTRIES_MARK,
     EXPIRY,
     HEADS,
-    MAX_TRANSACTION_BYTES,
-    MAX_TRANSACTION_ITEMS,
     RESOURCES,
     SCHEMA_MARK,
     Item,
@@ -29,7 +27,6 @@ from meshwright.store.dynamodb_items import (
     change_sort_key,
     entries_partition,
     head_key,
-    measure_item,
     mesh_partition,
     parse_changes,
     parse_head,
@@ -46,8 +43,15 @@ from meshwright.store.dynamodb_table import (
     prepare_table,
     require_known_schema,
 )
+from meshwright.store.dynamodb_writes import (
+    build_answer_write,
+    build_head_write,
+    build_put,
+    build_resource_write,
+    build_spent_write,
+    require_small,
+)
 from meshwright.store.interface import (
-    ANSWERS_KEPT_SECONDS,
     CHANGES_KEPT,
     Change,
     MeshHead,
@@ -57,7 +61,6 @@ from meshwright.store.interface import (
     SpentSignature,
     StoredAnswer,
     StoreError,
-    StoreLimitError,
     require_changes,
     require_restorable,
 )
@@ -267,18 +270,18 @@ class DynamoDbStore:
         expiry = int(self._clock()) + CHANGES_KEPT_SECONDS
         change_items = build_change_items(head, changes, expiry=expiry)
         conditional: dict[str, TransactWriteItemTypeDef] = {
-            "head": self._write_head(head, changes, expiry=expiry)
+            "head": build_head_write(self._table.name, head, changes, expiry=expiry)
         }
         if answer is not None:
-            conditional["answer"] = self._write_answer(answer)
+            conditional["answer"] = self._build_answer_write(answer)
         if spent is not None:
-            conditional["spent"] = self._write_spent(spent)
+            conditional["spent"] = build_spent_write(self._table.name, spent)
         writes: list[TransactWriteItemTypeDef] = [
             *conditional.values(),
-            *(self._write_resource(change) for change in last_ones),
-            *({"Put": {"TableName": self._table.name, "Item": each}} for each in change_items),
+            *(build_resource_write(self._table.name, change) for change in last_ones),
+            *(build_put(self._table.name, each) for each in change_items),
         ]
-        _require_small(writes, changes)
+        require_small(writes, changes)
         for _ in attempts():
             try:
                 self._table.write_together(writes)
@@ -288,66 +291,8 @@ class DynamoDbStore:
             return head
         raise RevisionConflictError(f"mesh {mesh.name!r} is being changed by others")
 
-    def _write_head(
-        self, head: MeshHead, changes: Sequence[Change], *, expiry: int
-    ) -> TransactWriteItemTypeDef:
-        update = "SET revision = :next, committed_at = :at, changes_expire = :expiry"
-        values: dict[str, Any] = {
-            ":expiry": {"N": str(expiry)},
-            ":next": {"N": str(head.revision)},
-            ":at": {"N": repr(head.committed_at)},
-        }
-        own = [change for change in changes if change.key == mesh_resource_key(head.mesh)]
-        if own and own[-1].resource is not None:
-            update += ", present = :present"
-            values[":present"] = {"BOOL": True}
-        elif own:
-            update += " REMOVE present"
-        condition = "attribute_not_exists(pk)"
-        if head.revision > 1:
-            condition = "revision = :expected AND attribute_not_exists(restoring)"
-            values[":expected"] = {"N": str(head.revision - 1)}
-        return {
-            "Update": {
-                "TableName": self._table.name,
-                "Key": head_key(head.mesh),
-                "UpdateExpression": update,
-                "ConditionExpression": condition,
-                "ExpressionAttributeValues": values,
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            }
-        }
-
-    def _write_resource(self, change: Change) -> TransactWriteItemTypeDef:
-        if change.resource is None:
-            return {"Delete": {"TableName": self._table.name, "Key": resource_key(change.key)}}
-        item = build_resource_item(change.resource)
-        return {"Put": {"TableName": self._table.name, "Item": item}}
-
-    def _write_answer(self, answer: StoredAnswer) -> TransactWriteItemTypeDef:
-        now = int(self._clock())
-        return {
-            "Put": {
-                "TableName": self._table.name,
-                "Item": {
-                    **answer_key(answer.token),
-                    "request_digest": {"S": answer.request_digest},
-                    "body": {"S": answer.body},
-                    EXPIRY: {"N": str(now + ANSWERS_KEPT_SECONDS)},
-                },
-                "ConditionExpression": f"attribute_not_exists(pk) OR {EXPIRY} < :now",
-                "ExpressionAttributeValues": {":now": {"N": str(now)}},
-            }
-        }
-
-    def _write_spent(self, spent: SpentSignature) -> TransactWriteItemTypeDef:
-        return {
-            "Put": {
-                "TableName": self._table.name,
-                "Item": build_spent_item(spent),
-                "ConditionExpression": "attribute_not_exists(pk)",
-            }
-        }
+    def _build_answer_write(self, answer: StoredAnswer) -> TransactWriteItemTypeDef:
+        return build_answer_write(self._table.name, answer, now=int(self._clock()))
 
     def _explain(
         self, error: CancelledError, conditional: Sequence[str], head: MeshHead | None = None
@@ -394,9 +339,9 @@ class DynamoDbStore:
             RevisionConflictError: The answer's token was answered meanwhile.
             SignatureSpentError: The signature was spent before.
         """
-        writes = {"answer": self._write_answer(answer)}
+        writes = {"answer": self._build_answer_write(answer)}
         if spent is not None:
-            writes["spent"] = self._write_spent(spent)
+            writes["spent"] = build_spent_write(self._table.name, spent)
         for _ in attempts():
             try:
                 self._table.write_together([*writes.values()])
@@ -535,23 +480,3 @@ def _newest_changes(changes: Mapping[int, Sequence[Change]], newest: int) -> Seq
     while oldest in changes:
         oldest -= 1
     return [change for each in range(oldest + 1, newest + 1) for change in changes[each]]
-
-
-def _require_small(writes: Sequence[TransactWriteItemTypeDef], changes: Sequence[Change]) -> None:
-    """Check that a commit fits into one transaction.
-
-    Raises:
-        StoreLimitError: It does not.
-    """
-    remedy = "make them in smaller steps, or use a SQLite store"
-    if len(writes) > MAX_TRANSACTION_ITEMS:
-        raise StoreLimitError(
-            f"changes: {len(changes)} at once are too many for a transaction of DynamoDB, which "
-            f"takes {MAX_TRANSACTION_ITEMS} items and a few of them for the store itself; {remedy}"
-        )
-    size = sum(measure_item(write["Put"]["Item"]) for write in writes if "Put" in write)
-    if size > MAX_TRANSACTION_BYTES:
-        raise StoreLimitError(
-            f"changes: {size} bytes at once are too many for a transaction of DynamoDB, which "
-            f"takes {MAX_TRANSACTION_BYTES}; {remedy}"
-        )
