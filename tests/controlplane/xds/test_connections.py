@@ -40,6 +40,14 @@ def count_proxies(server: Server) -> int:
     return len(httpx.get(page, trust_env=False, timeout=TIMEOUT).json()["proxies"])
 
 
+def test_connections_that_began_together_end_within_a_fifth_of_their_age():
+    ages = [Upkeep(age_seconds=100).draw_age() for _ in range(1_000)]
+
+    # Spread evenly over 20 s: that a thousand leave out a fifth of it has odds of 10 to the -96.
+    assert 90 <= min(ages) < 94
+    assert 106 < max(ages) <= 110
+
+
 def test_a_proxy_that_vanishes_is_forgotten(server: Server):
     """The network has gone: nothing comes any more, and nobody has closed the connection."""
     with Relay([ads_address(server)]) as relay, asking(relay.address, secure=False) as stream:

@@ -65,6 +65,10 @@ class Upkeep:
     patience_seconds: float = 30.0
     max_streams: int = 100
 
+    def draw_age(self) -> float:
+        """How many seconds one connection is to live."""
+        return self.age_seconds * random.uniform(1 - _AGE_SPREAD, 1 + _AGE_SPREAD)  # noqa: S311
+
 
 class CallServer:
     """Serves calls at any number of addresses.
@@ -263,8 +267,7 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         write = transport.write if tls is None else tls.send
         self._http2 = Http2Connection(write, self._open, self._fail, max_streams=upkeep.max_streams)
-        age = upkeep.age_seconds * random.uniform(1 - _AGE_SPREAD, 1 + _AGE_SPREAD)  # noqa: S311
-        self._ageing = self._loop.call_later(age, self._grow_old)
+        self._ageing = self._loop.call_later(upkeep.draw_age(), self._grow_old)
         self._watching = self._loop.call_later(
             min(upkeep.silence_seconds, upkeep.patience_seconds), self._watch
         )
