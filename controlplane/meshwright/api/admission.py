@@ -29,7 +29,7 @@ from meshwright.access.guard import Guard
 from meshwright.access.permissions import Caller
 from meshwright.api.audit import Author
 from meshwright.api.bodies import MAX_DRAINED_BYTES, read_body
-from meshwright.api.errors import ApiError
+from meshwright.api.errors import ApiError, as_api_error
 from meshwright.api.routing import find_operation
 from meshwright.rates import LeakyBuckets
 from meshwright.store import SpentSignature, StoreError
@@ -130,13 +130,10 @@ class Admission:
         try:
             await self._admit(scope, incoming, send)
         except (AccessError, ApiError) as error:
-            refusal = (
-                ApiError(error.code, error.message) if isinstance(error, AccessError) else error
-            )
             facts = _claimed_facts(scope) | {
                 "duration_ms": round((time.perf_counter() - began) * 1000, 2)
             }
-            response = render_refusal(refusal, facts)
+            response = render_refusal(as_api_error(error), facts)
             await response(scope, receive, send)
         except ClientDisconnect:
             pass

@@ -17,8 +17,7 @@ from meshwright.graph.graph import Graph
 from meshwright.graph.quotas import Quotas, find_exceeded
 from meshwright.graph.violations import (
     Violation,
-    find_missing_targets,
-    find_own_violations,
+    find_standing_violations,
     find_violations,
 )
 from meshwright.meshes import Meshes
@@ -179,13 +178,8 @@ def find_refusal(graph: Graph, resource: Resource) -> ApiError | None:
 
 
 def find_standing_refusal(graph: Graph, resource: Resource) -> ApiError | None:
-    """Why a resource can't even be left in a mesh, or None where it can.
-
-    What was accepted and lost its ground by a later change to another resource stays in a mesh,
-    as a finding. Arguments as in `find_refusal`.
-    """
-    violations = [*find_own_violations(resource), *find_missing_targets(graph, resource)]
-    return _find_refusal(resource, violations)
+    """Why a resource can't even be left in a mesh; arguments and result as in `find_refusal`."""
+    return _find_refusal(resource, find_standing_violations(graph, resource))
 
 
 def _find_refusal(resource: Resource, found: Sequence[Violation]) -> ApiError | None:

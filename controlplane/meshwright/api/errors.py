@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from typing import Final, overload
 
 from meshwright.access.errors import AccessError, signature_used
 from meshwright.api.audit import AuditError
@@ -69,6 +69,10 @@ def _statuses() -> dict[str, int]:
     return common | modelled
 
 
+@overload
+def as_api_error(error: ApiError | AccessError) -> ApiError: ...
+@overload
+def as_api_error(error: Exception) -> ApiError | None: ...
 def as_api_error(error: Exception) -> ApiError | None:
     """What a client is answered where something else refused or failed; None for a bug."""
     match error:

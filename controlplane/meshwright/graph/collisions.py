@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from meshwright.graph.graph import Graph
 from meshwright.graph.references import references_of
+from meshwright.model.ports import TCP
 from meshwright.model.resources import Resource, ResourceKey
-
-TCP: Final = "tcp"
 
 
 @dataclass(frozen=True, slots=True)

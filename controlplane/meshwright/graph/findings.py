@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from meshwright.graph.collisions import TCP, find_collisions
+from meshwright.graph.collisions import find_collisions
 from meshwright.graph.graph import Graph
 from meshwright.graph.references import references_of, route_priority
 from meshwright.graph.violations import find_violations
+from meshwright.model.ports import TCP
 from meshwright.model.resources import Kind, Resource
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from meshwright.graph.collisions import find_collisions
@@ -44,28 +45,31 @@ def find_violations(graph: Graph, resource: Resource) -> list[Violation]:
     """
     match resource.key.kind:
         case Kind.VIRTUAL_SERVICE:
-            between = [
-                *find_missing_targets(graph, resource),
-                *_mixed_for_callers(graph, resource),
-            ]
+            misfits = _mixed_for_callers(graph, resource)
         case Kind.GATEWAY_ROUTE:
-            between = [
-                *find_missing_targets(graph, resource),
-                *_listener_mismatch(graph, resource),
-                *_unreachable_service_port(graph, resource),
-            ]
+            misfits = chain(
+                _listener_mismatch(graph, resource), _unreachable_service_port(graph, resource)
+            )
         case Kind.ROUTE:
-            between = [
-                *find_missing_targets(graph, resource),
-                *_unreachable_targets(graph, resource),
-                *_listener_mismatch(graph, resource),
-                *_target_mismatch(graph, resource),
-            ]
+            misfits = chain(
+                _unreachable_targets(graph, resource),
+                _listener_mismatch(graph, resource),
+                _target_mismatch(graph, resource),
+            )
         case Kind.VIRTUAL_NODE:
-            between = list(_mixed_backends(graph, resource))
+            misfits = _mixed_backends(graph, resource)
         case Kind.VIRTUAL_GATEWAY | Kind.VIRTUAL_ROUTER | Kind.MESH:
-            between = []
-    return [*find_own_violations(resource), *between]
+            misfits = ()
+    return [*find_standing_violations(graph, resource), *misfits]
+
+
+def find_standing_violations(graph: Graph, resource: Resource) -> list[Violation]:
+    """Why a resource could not even have been left in a mesh; empty where it could.
+
+    What was accepted and lost its ground by a later change to another resource stays in a mesh, as
+    a finding. Arguments as in `find_violations`.
+    """
+    return [*find_own_violations(resource), *_missing_targets(graph, resource)]
 
 
 def find_own_violations(resource: Resource) -> list[Violation]:
@@ -94,7 +98,7 @@ def find_own_violations(resource: Resource) -> list[Violation]:
             return []
 
 
-def find_missing_targets(graph: Graph, resource: Resource) -> Iterator[Violation]:
+def _missing_targets(graph: Graph, resource: Resource) -> Iterator[Violation]:
     """The fields that name a resource which does not exist; a virtual node's backends may."""
     if resource.key.kind is Kind.VIRTUAL_NODE:
         return

@@ -1,4 +1,4 @@
-"""The ports on which a proxy itself listens for what is redirected to it.
+"""What stands in port mappings: the protocol that is not HTTP, and ports that are the proxy's own.
 
 Source: App Mesh user guide, envoy-metrics.md and getting-started-ecs.md.
 """
@@ -10,3 +10,7 @@ from typing import Final
 INGRESS_PORT: Final = 15000
 EGRESS_PORT: Final = 15001
 PROXY_PORTS: Final = frozenset({INGRESS_PORT, EGRESS_PORT})
+"""Where a proxy itself listens for what is redirected to it."""
+
+TCP: Final = "tcp"
+"""The one protocol of listeners whose connections are not HTTP requests."""

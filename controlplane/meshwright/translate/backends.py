@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from meshwright.graph import Graph
 from meshwright.graph.references import ROUTE_TYPES, references_of, route_priority
+from meshwright.model.ports import TCP
 from meshwright.model.resources import Kind, Resource, ResourceKey
 from meshwright.translate.lookups import CloudMapService
 from meshwright.translate.names import cluster_name
-
-TCP: Final = "tcp"
-"""The one protocol of listeners whose connections are not HTTP requests."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshwright.graph import Graph
-from meshwright.model.ports import EGRESS_PORT
+from meshwright.model.ports import EGRESS_PORT, TCP
 from meshwright.model.resources import Kind, Resource
-from meshwright.translate.backends import (
-    TCP,
-    Backend,
-    Endpoint,
-    RoutedRequests,
-    TcpPort,
-    backends_of,
-)
+from meshwright.translate.backends import Backend, Endpoint, RoutedRequests, TcpPort, backends_of
 from meshwright.translate.egress import AWS_NAMES, AWS_PORT
 from meshwright.translate.mismatches import find_mismatch
 from meshwright.translate.names import listener_name

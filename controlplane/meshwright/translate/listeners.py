@@ -7,10 +7,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from meshwright.model.ports import INGRESS_PORT
+from meshwright.model.ports import INGRESS_PORT, TCP
 from meshwright.model.resources import Resource
 from meshwright.translate.addresses import Addresses
-from meshwright.translate.backends import TCP
 from meshwright.translate.envoy_api import Listener, build_address
 from meshwright.translate.filter_chains import build_connection_filters, build_request_filters
 from meshwright.translate.listener_filters import (

@@ -13,14 +13,10 @@ from typing import Any, Final, Protocol
 from google.protobuf.message import Message
 
 from meshwright.graph import Graph
+from meshwright.model.ports import TCP
 from meshwright.model.resources import Kind, Resource, ResourceKey
 from meshwright.translate.addresses import find_addresses
-from meshwright.translate.backends import (
-    TCP,
-    Backend,
-    has_client_policies,
-    services_named_by,
-)
+from meshwright.translate.backends import Backend, has_client_policies, services_named_by
 from meshwright.translate.clusters import (
     build_ingress_cluster,
     build_open_egress_cluster,

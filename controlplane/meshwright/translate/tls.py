@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from meshwright.model.ports import TCP
 from meshwright.model.resources import Resource
-from meshwright.translate.backends import TCP, Endpoint
+from meshwright.translate.backends import Endpoint
 from meshwright.translate.envoy_api import (
     DownstreamTlsContext,
     UpstreamTlsContext,
